@@ -1,6 +1,7 @@
 /**
  * `npm test [-- arguments of vitest]`: every test, on the machine's GPU or on SwiftShader, and in a headless browser.
- * Ends with one line, `N passed, N failed[, N skipped]`, counted from vitest's own report.
+ * Ends with one line, `N passed, N failed[, N skipped]`, counted from vitest's own report; what
+ * was skipped is named above it.
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -10,16 +11,18 @@ const { env, note } = await graphicsEnvironment();
 console.log(note);
 
 mkdirSync(cache, { recursive: true });
+const args = process.argv.slice(2);
+const reporter = args.some((arg) => arg.startsWith('--reporter')) ? [] : ['--reporter=default'];
 const report = join(cache, `vitest-${process.pid}.json`);
 const code = await run(
   process.execPath,
   [
     join(root, 'node_modules/vitest/vitest.mjs'),
     'run',
-    '--reporter=default',
+    ...reporter,
     '--reporter=json',
     `--outputFile.json=${report}`,
-    ...process.argv.slice(2),
+    ...args,
   ],
   env,
 );
@@ -42,6 +45,10 @@ if (result !== undefined) {
     (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
   );
   for (const file of broken) console.error(`failed as a whole: ${relative(root, file.name)}`);
+  for (const file of result.testResults)
+    for (const { fullName, status } of file.assertionResults)
+      if (status !== 'passed' && status !== 'failed')
+        console.log(`skipped: ${relative(root, file.name)}: ${fullName}`);
   let failed = result.numFailedTests + broken.length;
   if (code !== 0 && failed === 0) {
     console.error(`vitest ended with exit code ${code} though no test failed (see above): one failure`);
