@@ -17,7 +17,7 @@
  *      install the manifests of every vendor, so a manifest alone proves nothing.)
  *   5. Otherwise SwiftShader, if `@sparticuz/chromium` is installed; if not, left alone, with the reason in `note`.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   createReadStream,
@@ -32,7 +32,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { createBrotliDecompress } from 'node:zlib';
@@ -84,22 +84,14 @@ function packed() {
   }
 }
 
-/** Unpack a `.tar.br` into `folder`, or a plain `.br` into the file `folder/<name>`. */
+/** Decompress `<name>.br` into `folder`, and unpack it there if it is an archive. */
 async function unpack(file, folder) {
-  const source = createReadStream(file);
-  const brotli = createBrotliDecompress();
-  if (!file.endsWith('.tar.br')) {
-    const name = file.slice(file.lastIndexOf('/') + 1, -'.br'.length);
-    await pipeline(source, brotli, createWriteStream(join(folder, name), { mode: 0o755 }));
-    return;
-  }
-  const tar = spawn('tar', ['-x', '-C', folder, '--no-same-owner', '-f', '-'], {
-    stdio: ['pipe', 'inherit', 'inherit'],
-  });
-  const closed = once(tar, 'close');
-  await Promise.all([pipeline(source, brotli, tar.stdin), closed]);
-  const [code] = await closed;
-  if (code !== 0) throw new Error(`tar could not unpack ${file} (exit code ${code})`);
+  const plain = join(folder, basename(file, '.br'));
+  await pipeline(createReadStream(file), createBrotliDecompress(), createWriteStream(plain, { mode: 0o755 }));
+  if (!plain.endsWith('.tar')) return;
+  // From a file, not through a pipe: tar stops reading at the archive's end mark, and the writer would fail.
+  execFileSync('tar', ['-x', '-f', plain, '-C', folder, '--no-same-owner']);
+  rmSync(plain);
 }
 
 /**
@@ -138,7 +130,7 @@ export async function graphicsEnvironment(base = process.env) {
   if (!['', 'system', 'swiftshader'].includes(choice))
     throw new Error(`KRONOGRAD_VULKAN is '${choice}'; it can be 'system', 'swiftshader' or unset`);
   const system = (note) => ({ env: { ...base }, kind: 'system', note });
-  if (choice === 'system') return system('Vulkan: the system’s, as KRONOGRAD_VULKAN asks');
+  if (choice === 'system') return system("Vulkan: the system's, as KRONOGRAD_VULKAN asks");
   if (process.platform !== 'linux' || process.arch !== 'x64')
     return system("GPU: the operating system's driver");
   if (choice === '') {
