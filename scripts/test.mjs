@@ -45,7 +45,9 @@ if (result !== undefined) {
     (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
   );
   for (const file of broken) console.error(`failed as a whole: ${relative(root, file.name)}`);
-  for (const file of result.testResults)
+  // With a name pattern, everything else is skipped: no list then.
+  const filtered = args.some((arg) => /^(-t|--testNamePattern)/.test(arg));
+  for (const file of filtered ? [] : result.testResults)
     for (const { fullName, status } of file.assertionResults)
       if (status !== 'passed' && status !== 'failed')
         console.log(`skipped: ${relative(root, file.name)}: ${fullName}`);
