@@ -1,5 +1,5 @@
 import { KronogradError } from '../errors.js';
-import { isRecord, type JsonRecord, type JsonValue } from '../interop/json.js';
+import { isRecord, type JsonRecord } from '../interop/json.js';
 import { readSafetensors, type TensorMap, writeSafetensors } from '../interop/safetensors.js';
 
 /**
@@ -203,7 +203,7 @@ function isCount(value: unknown): boolean {
 }
 
 /** A JSON replacer: `JSON.stringify` would silently write null for these numbers. */
-function refuseNonFinite(key: string, value: JsonValue): JsonValue {
+function refuseNonFinite(key: string, value: unknown): unknown {
   if (typeof value !== 'number' || Number.isFinite(value)) return value;
   throw new KronogradError('CHECKPOINT', `"${key}" is ${value}, which a checkpoint cannot hold`, {
     where: MANIFEST,

@@ -194,12 +194,15 @@ describe('a disk that refuses', () => {
     expect(await readFile(join(root, 'file'), 'utf8')).toBe('precious');
   });
 
-  test.skipIf(process.getuid?.() === 0)('a folder that may not be written to (root may write anywhere)', async () => {
-    await mkdir(run, { recursive: true });
-    await chmod(run, 0o500);
-    await expect(saveCheckpoint(run, sampleCheckpoint(1))).rejects.toMatchObject({ code: 'STORAGE' });
-    await chmod(run, 0o700);
-  });
+  test.skipIf(process.getuid?.() === 0)(
+    'a folder that may not be written to (root may write anywhere)',
+    async () => {
+      await mkdir(run, { recursive: true });
+      await chmod(run, 0o500);
+      await expect(saveCheckpoint(run, sampleCheckpoint(1))).rejects.toMatchObject({ code: 'STORAGE' });
+      await chmod(run, 0o700);
+    },
+  );
 
   test('an old checkpoint that cannot be removed does not fail the save', async () => {
     const stubborn: FileSystem = {

@@ -1,0 +1,56 @@
+import type { Command } from 'commander';
+import { BACKENDS, CELLS, type TrainConfigInput } from '../train/config.js';
+import { anyNumberOption } from './options.js';
+
+/** What `train` takes after its preset, as commander hands it over. */
+export interface TrainOptions {
+  readonly text?: string;
+  readonly cell?: string;
+  readonly hidden?: number;
+  readonly layers?: number;
+  readonly batch?: number;
+  readonly unroll?: number;
+  readonly steps?: number;
+  readonly epochs?: number;
+  readonly lr?: number;
+  readonly clip?: number;
+  readonly seed?: number;
+  readonly backend?: string;
+  readonly out?: string;
+  readonly resume?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds the options of `train` to a command. Their ranges are checked with the configuration that they become part of. */
+export function addTrainOptions(command: Command): Command {
+  const number = (flag: string, value: string, meaning: string) =>
+    command.option(`${flag} <${value}>`, meaning, anyNumberOption(flag));
+
+  command.option('--text <file>', 'the text to learn from, in UTF-8');
+  command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
+  number('--hidden', 'n', 'units of each layer');
+  number('--layers', 'n', 'recurrent layers, stacked');
+  number('--batch', 'n', 'places of the text read side by side');
+  number('--unroll', 't', 'characters that the gradient is propagated back through');
+  number('--steps', 'n', 'updates to make');
+  number('--epochs', 'n', 'passes over the text to make, instead of --steps');
+  number('--lr', 'x', 'the largest learning rate');
+  number('--clip', 'x', 'the global norm that gradients are clipped to; 0 for no clipping');
+  number('--seed', 'n', 'of initialisation and dropout');
+  command.option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`);
+  command.option('--out <dir>', 'the folder for checkpoints');
+  command.option('--resume', 'continue from the last checkpoint in that folder');
+  command.option('--json', 'print one JSON object a line instead of a progress bar');
+  return command;
+}
+
+/** The part of the options that belongs into the configuration. */
+export function configOf({ text, resume, json, ...config }: TrainOptions): TrainConfigInput {
+  return config;
+}
+
+/** The name of a configuration's key in errors: the option, where it has been given, or the key itself. */
+export function optionName(options: TrainOptions): (key: string) => string {
+  const given = new Map(Object.entries(configOf(options)));
+  return (key) => (given.get(key) === undefined ? key : `--${key}`);
+}
