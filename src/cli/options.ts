@@ -1,4 +1,4 @@
-import { describeRange, type Range, refused, requireInteger, requireNumber } from '../train/ranges.js';
+import { describeRange, type Range, refused, requireInteger, requireNumber } from '../ranges.js';
 
 /**
  * Parsers for commander's options. Each takes the option's name for its errors, and throws OPTION for what is no number or

@@ -25,7 +25,7 @@ export interface Progress {
   update(update: ProgressUpdate): void;
   /** A line between updates: the message for people, the fields for programs. */
   log(message: string, fields?: JsonRecord): void;
-  /** Leaves the terminal in order. Nothing is shown after it; calling it again does nothing. */
+  /** Ends the display and leaves the terminal in order. Calling it again does nothing. */
   stop(): void;
 }
 
@@ -160,9 +160,7 @@ class LineProgress implements Progress {
     this.#stream.write(`${message}\n`);
   }
 
-  stop(): void {
-    this.#lastLine = Number.NEGATIVE_INFINITY;
-  }
+  stop(): void {}
 }
 
 class JsonProgress implements Progress {

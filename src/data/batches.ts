@@ -1,4 +1,5 @@
 import { KronogradError } from '../errors.js';
+import { requireInteger } from '../ranges.js';
 
 export interface TextStreamOptions {
   /** r: how many streams are read side by side. */
@@ -34,10 +35,8 @@ export class TextStream {
 
   /** Throws OPTION for sizes that are not positive integers, TEXT when `ids` is too short for one batch. */
   constructor(ids: Int32Array, { batch, unroll }: TextStreamOptions) {
-    requirePositiveInteger(batch, 'batch');
-    requirePositiveInteger(unroll, 'unroll');
-    this.batch = batch;
-    this.unroll = unroll;
+    this.batch = requireInteger(batch, 'batch', { min: 1 });
+    this.unroll = requireInteger(unroll, 'unroll', { min: 1 });
     this.batchesPerEpoch = Math.max(0, Math.floor((ids.length - 1) / (batch * unroll)));
     this.#ids = ids;
     if (this.batchesPerEpoch === 0) throw tooShort(ids.length, batch, unroll);
@@ -45,7 +44,7 @@ export class TextStream {
 
   /** The batch at a position. Throws OPTION unless it is an integer of at least 0. */
   at(position: number): TextBatch {
-    requirePosition(position);
+    requireInteger(position, 'position', { min: 0 });
     const { batch, unroll, batchesPerEpoch } = this;
     const chunk = position % batchesPerEpoch;
     const streamLength = unroll * batchesPerEpoch;
@@ -69,7 +68,7 @@ export class TextStream {
 
   /** The batches at positions `start` .. `end - 1`; without an end, epoch after epoch for ever. */
   async *batches(start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<TextBatch, void, undefined> {
-    requirePosition(start);
+    requireInteger(start, 'start', { min: 0 });
     for (let position = start; position < end; position += 1) yield this.at(position);
   }
 
@@ -90,21 +89,5 @@ function tooShort(length: number, batch: number, unroll: number): KronogradError
   return new KronogradError('TEXT', `${needed}, the text has ${length}`, {
     where: 'text batches',
     fix: fits.length === 0 ? 'give a longer text' : `give a longer text, ${fits.join(', or ')}`,
-  });
-}
-
-function requirePositiveInteger(value: number, name: string): void {
-  if (Number.isInteger(value) && value >= 1) return;
-  throw new KronogradError('OPTION', `${name} is ${value}`, {
-    where: name,
-    fix: 'give an integer of at least 1',
-  });
-}
-
-function requirePosition(value: number): void {
-  if (Number.isSafeInteger(value) && value >= 0) return;
-  throw new KronogradError('OPTION', `the position in the text is ${value}`, {
-    where: 'text batches',
-    fix: 'give an integer of at least 0: the number of batches already used',
   });
 }

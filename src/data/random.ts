@@ -1,5 +1,5 @@
-import { KronogradError } from '../errors.js';
 import { threefry2x32 } from '../program/threefry.js';
+import { requireInteger } from '../ranges.js';
 
 /** Where a generator stands: enough to continue it bit for bit. Plain JSON. */
 export interface RandomState {
@@ -9,6 +9,7 @@ export interface RandomState {
 }
 
 const WORD = 2 ** 32;
+const WORD_RANGE = { min: 0, max: WORD - 1 };
 
 /**
  * Random numbers on the host, for initialisation and sampling: Threefry-2x32 under the key (seed, stream).
@@ -23,9 +24,9 @@ export class CounterRandom {
 
   /** `seed` and `stream` are integers in 0 .. 2^32 - 1, `counter` one in 0 .. 2^53 - 1; throws OPTION otherwise. */
   constructor(seed: number, stream = 0, counter = 0) {
-    this.seed = requireIntegerBelow(seed, WORD, 'seed');
-    this.stream = requireIntegerBelow(stream, WORD, 'stream');
-    this.#counter = requireIntegerBelow(counter, Number.MAX_SAFE_INTEGER, 'counter');
+    this.seed = requireInteger(seed, 'seed', WORD_RANGE);
+    this.stream = requireInteger(stream, 'stream', WORD_RANGE);
+    this.#counter = requireInteger(counter, 'counter', { min: 0, max: Number.MAX_SAFE_INTEGER });
   }
 
   static fromState(state: RandomState): CounterRandom {
@@ -52,7 +53,7 @@ export class CounterRandom {
 
   /** A uniform integer in 0 .. n - 1, for n in 1 .. 2^32; throws OPTION for another n. */
   integer(n: number): number {
-    requireIntegerBelow(n - 1, WORD, 'n - 1');
+    requireInteger(n, 'n', { min: 1, max: WORD });
     // Words past the last whole multiple of n would favour small results: they are drawn again.
     const limit = WORD - (WORD % n);
     for (;;) {
@@ -65,12 +66,4 @@ export class CounterRandom {
     const counter = this.#counter++;
     return threefry2x32(this.seed, this.stream, counter % WORD, Math.floor(counter / WORD));
   }
-}
-
-function requireIntegerBelow(value: number, limit: number, name: string): number {
-  if (Number.isInteger(value) && value >= 0 && value < limit) return value;
-  throw new KronogradError('OPTION', `${name} is ${value}`, {
-    where: 'random generator',
-    fix: `give an integer from 0 to ${limit - 1}`,
-  });
 }

@@ -1,4 +1,5 @@
 import { KronogradError } from '../errors.js';
+import { requireNumber } from '../ranges.js';
 
 export interface Split {
   readonly training: Int32Array;
@@ -11,12 +12,7 @@ export interface Split {
  * validation part empty. Throws OPTION for a fraction outside [0, 1), TEXT when a part has too few characters to predict one.
  */
 export function splitByPosition(ids: Int32Array, validationFraction: number): Split {
-  if (!(validationFraction >= 0 && validationFraction < 1)) {
-    throw new KronogradError('OPTION', `the validation fraction is ${validationFraction}`, {
-      where: 'validationFraction',
-      fix: 'give a number from 0 to less than 1, for example 0.05',
-    });
-  }
+  requireNumber(validationFraction, 'validationFraction', { min: 0, below: 1 });
   const validationLength = Math.round(ids.length * validationFraction);
   const boundary = ids.length - validationLength;
   if (boundary < 2 || (validationFraction > 0 && validationLength < 2)) {

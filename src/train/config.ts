@@ -1,5 +1,5 @@
 import { KronogradError } from '../errors.js';
-import { refused, requireChoice, requireInteger, requireNumber, requireText } from './ranges.js';
+import { refused, requireChoice, requireInteger, requireNumber, requireText } from '../ranges.js';
 
 export const CELLS = ['lstm'] as const;
 export const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'adam', 'adamw'] as const;

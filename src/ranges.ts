@@ -1,4 +1,4 @@
-import { KronogradError } from '../errors.js';
+import { KronogradError } from './errors.js';
 
 /** Bounds of a number; `above` and `below` are exclusive, `min` and `max` inclusive. */
 export interface Range {
