@@ -6,7 +6,9 @@
  * dropout mask can be computed alone, in any order, on any backend, with the same bits.
  */
 
-/** The constant of the key schedule ("Skein's parity"), which keeps an all-zero key from being a fixed point. */
+/**
+ * The constant of the key schedule ("Skein's parity"), which keeps an all-zero key from being a fixed point.
+ */
 const PARITY = 0x1bd11bda;
 
 /** Rotation distances of eight successive rounds; they repeat. */

@@ -1,0 +1,62 @@
+/**
+ * How the derivative of a scan reaches the values of the steps it is the derivative of. The derivative is a scan
+ * of its own; what it needs of step t comes to it as a constant, as a slice of something stacked over time, or,
+ * when that is cheaper than storing, computed again.
+ */
+import type { Builder, Captured } from './builder.js';
+import { bodyInputs, type Node, type ScanOp, type Value } from './program.js';
+
+export class Residuals {
+  readonly #op: ScanOp;
+  readonly #known = new Map<Value, Value>();
+  /** Inputs of the derivative's scan that stand for the primal's: for `StepOutputs.captured`. */
+  readonly constants: Captured[] = [];
+  readonly xs: Captured[] = [];
+
+  constructor(
+    private readonly outer: Builder,
+    private readonly scan: Node,
+    private readonly inner: Builder,
+  ) {
+    this.#op = scan.op as ScanOp;
+  }
+
+  /** The value, inside the derivative's body, of a value of the primal body at the same step. */
+  readonly get = (value: Value): Value => {
+    let found = this.#known.get(value);
+    if (found === undefined) this.#known.set(value, (found = this.#reach(value)));
+    return found;
+  };
+
+  #reach(value: Value): Value {
+    const { constants } = bodyInputs(this.#op);
+    const index = constants.indexOf(value);
+    if (index >= 0) {
+      const outer = this.scan.inputs[index]!;
+      const inner = this.inner.input(`residual${this.#known.size}`, outer.type);
+      this.constants.push({ outer, inner });
+      return inner;
+    }
+    if (this.#isFree(value))
+      return this.inner.replay(value.node, value.node.inputs.map(this.get))[value.port]!;
+    const outer = this.outer.stackOf(this.scan, value);
+    const inner = this.inner.input(`residual${this.#known.size}`, value.type);
+    this.xs.push({ outer, inner });
+    return inner;
+  }
+
+  /** Worth computing again: views of what is at hand, and arithmetic on constants and inputs of the step alone. */
+  #isFree(value: Value): boolean {
+    const { op, inputs } = value.node;
+    if (op.kind === 'constant' || op.kind === 'iota') return true;
+    if (op.kind === 'slice' || op.kind === 'reshape' || op.kind === 'transpose' || op.kind === 'broadcast')
+      return true;
+    return op.kind === 'map' && inputs.every((v) => this.#isAtHand(v));
+  }
+
+  #isAtHand(value: Value): boolean {
+    const { constants, xs } = bodyInputs(this.#op);
+    if (constants.includes(value) || xs.includes(value)) return true;
+    return value.node.op.kind !== 'input' && this.#isFree(value);
+  }
+}

@@ -1,0 +1,343 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { interpret } from '../../src/backend/cpu/interpret.js';
+import { adjoint, gradient } from '../../src/program/adjoint.js';
+import { Builder } from '../../src/program/builder.js';
+import { printProgram } from '../../src/program/print.js';
+import { float, int, type Program, sizeOf, type Value } from '../../src/program/program.js';
+import { tangent } from '../../src/program/tangent.js';
+import { dot, expectClose, randomInputs, relativeError } from '../support/numbers.js';
+
+/** Builds y from inputs; `wrt` names those that move. Integer inputs hold ids below 3. */
+interface Case {
+  readonly name: string;
+  readonly build: (b: Builder) => { readonly y: Value; readonly wrt: readonly Value[] };
+}
+
+const unaries = ['exp', 'tanh', 'sigmoid', 'relu', 'softplus', 'neg'] as const;
+const positives = ['log', 'sqrt'] as const;
+
+const cases: Case[] = [
+  ...unaries.map(
+    (fn): Case => ({
+      name: fn,
+      build: (b) => {
+        const x = b.input('x', float(3, 5));
+        return { y: b.call(fn, x), wrt: [x] };
+      },
+    }),
+  ),
+  ...positives.map(
+    (fn): Case => ({
+      name: fn,
+      build: (b) => {
+        const x = b.input('x', float(3, 5));
+        return { y: b.call(fn, b.add(b.mul(x, x), b.constant(0.5))), wrt: [x] };
+      },
+    }),
+  ),
+  ...(['add', 'sub', 'mul', 'max', 'min'] as const).map(
+    (fn): Case => ({
+      name: `${fn}, broadcast`,
+      build: (b) => {
+        const x = b.input('x', float(4, 1, 3));
+        const y = b.input('y', float(2, 1));
+        return { y: b.call(fn, x, y), wrt: [x, y] };
+      },
+    }),
+  ),
+  {
+    name: 'div',
+    build: (b) => {
+      const x = b.input('x', float(2, 3));
+      const y = b.input('y', float(3));
+      return { y: b.call('div', x, b.call('exp', y)), wrt: [x, y] };
+    },
+  },
+  {
+    name: 'select',
+    build: (b) => {
+      const x = b.input('x', float(2, 3));
+      const y = b.input('y', float(2, 3));
+      return { y: b.call('select', b.call('greater', x, y), b.mul(x, x), b.call('exp', y)), wrt: [x, y] };
+    },
+  },
+  ...[false, true].flatMap((transA) =>
+    [false, true].flatMap((transB) =>
+      [0, 3].map(
+        (batch): Case => ({
+          name: `gemm${transA ? 'T' : 'N'}${transB ? 'T' : 'N'}${batch ? ' batched' : ''}`,
+          build: (b) => {
+            const lead = batch ? [batch] : [];
+            const x = b.input('x', float(...lead, ...(transA ? [4, 2] : [2, 4])));
+            const y = b.input('y', float(...lead, ...(transB ? [5, 4] : [4, 5])));
+            return { y: b.gemm(x, y, { transA, transB }), wrt: [x, y] };
+          },
+        }),
+      ),
+    ),
+  ),
+  {
+    name: 'views',
+    build: (b) => {
+      const x = b.input('x', float(4, 6));
+      const parts = b.split(x, 1, 3);
+      const joined = b.concat([b.mul(parts[2]!, parts[0]!), parts[1]!, b.slice(x, 1, 1, 3)], 1);
+      return { y: b.transpose(b.reshape(joined, [2, 2, 7]), [2, 0, 1]), wrt: [x] };
+    },
+  },
+  {
+    name: 'sum and broadcast',
+    build: (b) => {
+      const x = b.input('x', float(2, 3, 4));
+      const s = b.sum(b.mul(x, x), [0, 2]);
+      return { y: b.mul(b.broadcast(b.reshape(s, [3, 1]), [3, 4]), b.sum(x, [0])), wrt: [x] };
+    },
+  },
+  ...([0, 1] as const).flatMap((axis): Case[] => [
+    {
+      name: `gather axis ${axis}`,
+      build: (b) => {
+        const table = b.input('table', axis === 0 ? float(3, 4) : float(4, 3));
+        const y = b.gather(table, b.input('ids', int(2, 3)), axis);
+        return { y: b.mul(y, y), wrt: [table] };
+      },
+    },
+    {
+      name: `scatterAdd axis ${axis}`,
+      build: (b) => {
+        const values = b.input('values', float(2, 3, 4));
+        const y = b.scatterAdd(b.input('ids', int(2, 3)), b.mul(values, values), 3, axis);
+        return { y: b.mul(y, y), wrt: [values] };
+      },
+    },
+  ]),
+  {
+    name: 'softmax',
+    build: (b) => {
+      const x = b.input('x', float(3, 4));
+      return { y: b.softmax(x), wrt: [x] };
+    },
+  },
+  ...(['int', 'float'] as const).map(
+    (dtype): Case => ({
+      name: `softmaxCrossEntropy, ${dtype === 'int' ? 'classes' : 'dense'}, loss and gradient`,
+      build: (b) => {
+        const x = b.input('x', float(2, 2, 3));
+        const target = b.input('ids', dtype === 'int' ? int(2, 2) : float(2, 2, 3));
+        const { loss, gradient } = b.softmaxCrossEntropy(x, target, b.input('w', float(2, 2)));
+        return { y: b.add(gradient, b.reshape(loss, [2, 2, 1])), wrt: [x] };
+      },
+    }),
+  ),
+  ...([1, -1] as const).map(
+    (direction): Case => ({
+      name: `scan, direction ${direction}: every kind of port, a carry that does not start out moving`,
+      build: (b) => {
+        const w = b.input('w', float(3, 3));
+        const h0 = b.input('h0', float(2, 3));
+        const x = b.input('x', float(4, 2, 3));
+        const { node, finals, stacks, sums } = b.scan(
+          { length: 4, direction, constants: [w], initial: [h0, b.full([2, 3], 0)], xs: [x] },
+          (s, { constants: [w], carries: [h, c], xs: [x] }) => {
+            const a = s.add(s.linear(h!, w!), x!);
+            const next = s.call('tanh', a);
+            const c1 = s.add(s.mul(c!, s.call('sigmoid', a)), next);
+            return { carries: [next, c1], stacks: [s.mul(c1, next), next], sums: [s.mul(a, c1)] };
+          },
+        );
+        const history = b.port(node, { kind: 'history', carry: 0 });
+        const flat = (v: Value) => b.reshape(v, [sizeOf(v.type.shape)]);
+        return { y: b.concat([...finals, ...stacks, ...sums, history].map(flat), 0), wrt: [w, h0, x] };
+      },
+    }),
+  ),
+];
+
+const ids = (_: string, type: { shape: readonly number[] }) =>
+  Array.from({ length: sizeOf(type.shape) }, (_, i) => (i * 5 + 1) % 3);
+
+/** Values of a program with the named inputs moved by h * direction. */
+function moved(
+  program: Program,
+  inputs: Record<string, Float64Array | Int32Array>,
+  by: Record<string, Float64Array>,
+  h: number,
+) {
+  const at = { ...inputs };
+  for (const [name, v] of Object.entries(by))
+    at[name] = Float64Array.from(inputs[name]!, (x, i) => x + h * v[i]!);
+  return interpret(program, at);
+}
+
+describe.each(cases)('$name', ({ build }) => {
+  const b = new Builder();
+  const { y, wrt } = build(b);
+  const u = b.input('u', y.type);
+  const dots = wrt.map((v) => b.input(`dot ${(v.node.op as { name: string }).name}`, v.type));
+  const names = wrt.map((v) => (v.node.op as { name: string }).name);
+  const bars = adjoint(b, [{ value: y, adjoint: u }], wrt);
+  const along = new Map(wrt.map((v, i) => [v, dots[i]!]));
+  const [jv] = tangent(b, [y], along);
+  // R of the adjoint: second derivatives.
+  const hv = tangent(b, bars, along);
+  const program = b.build({
+    y,
+    jv: jv!,
+    ...Object.fromEntries(bars.map((v, i) => [`bar ${names[i]}`, v])),
+    ...Object.fromEntries(hv.map((v, i) => [`hv ${names[i]}`, v])),
+  });
+  const inputs = randomInputs(program, 7, ids);
+  const out = interpret(program, inputs);
+  const by = Object.fromEntries(names.map((n) => [n, inputs[`dot ${n}`] as Float64Array]));
+
+  it('has the tangent that central differences give', () => {
+    const h = 1e-5;
+    const [plus, minus] = [moved(program, inputs, by, h).y!, moved(program, inputs, by, -h).y!];
+    // Central differences in float64: h^2 of truncation, 1e-16/h of rounding.
+    expectClose(
+      out.jv!,
+      Float64Array.from(plus, (p, i) => (p - minus[i]!) / (2 * h)),
+      1e-8,
+    );
+  });
+
+  it('satisfies <J v, u> = <v, J* u>', () => {
+    const left = dot(out.jv!, inputs.u!);
+    const right = names.reduce((s, n) => s + dot(by[n]!, out[`bar ${n}`]!), 0);
+    expect(Math.abs(left - right)).toBeLessThanOrEqual(1e-12 * (1 + Math.abs(left)));
+  });
+
+  it('has a tangent of its adjoint that central differences give', () => {
+    const h = 1e-5;
+    const [plus, minus] = [moved(program, inputs, by, h), moved(program, inputs, by, -h)];
+    for (const n of names) {
+      const difference = Float64Array.from(
+        plus[`bar ${n}`]!,
+        (p, i) => (p - minus[`bar ${n}`]![i]!) / (2 * h),
+      );
+      const scale = Math.max(...out[`bar ${n}`]!.map(Math.abs), 1e-3);
+      const worst = Math.max(...difference.map((d, i) => Math.abs(d - out[`hv ${n}`]![i]!)));
+      expect(worst / scale, `hv ${n}`).toBeLessThanOrEqual(1e-7);
+    }
+  });
+});
+
+describe('random programs', () => {
+  /** A chain of random primitives on [3, 3] matrices, some of it inside a scan. */
+  const step = fc.constantFrom(
+    'tanh',
+    'sigmoid',
+    'softplus',
+    'mul',
+    'add',
+    'gemm',
+    'transpose',
+    'scan',
+    'softmax',
+    'halves',
+  );
+  const apply = (b: Builder, op: string, x: Value, w: Value): Value => {
+    switch (op) {
+      case 'mul':
+        return b.mul(x, w);
+      case 'add':
+        return b.add(x, b.slice(w, 0, 1, 1));
+      case 'gemm':
+        return b.gemm(x, w, { transB: true });
+      case 'transpose':
+        return b.transpose(x, [1, 0]);
+      case 'softmax':
+        return b.softmax(x);
+      case 'halves':
+        return b.concat([b.slice(x, 1, 2, 1), b.slice(x, 1, 0, 2)], 1);
+      case 'scan':
+        return b.scan(
+          { length: 3, constants: [w], initial: [x], xs: [] },
+          (s, { constants: [w], carries: [h] }) => ({
+            carries: [s.call('tanh', s.gemm(h!, w!))],
+          }),
+        ).finals[0]!;
+      default:
+        return b.call(op as 'tanh', x);
+    }
+  };
+
+  it('have symmetric Hessians, and adjoints that match tangents', () => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 1, maxLength: 7 }),
+        fc.integer({ min: 0, max: 1e6 }),
+        (ops, seed) => {
+          const b = new Builder();
+          const [x, w, u, v] = ['x', 'w', 'u', 'v'].map((n) => b.input(n, float(3, 3))) as [
+            Value,
+            Value,
+            Value,
+            Value,
+          ];
+          let y = x;
+          for (const op of ops) y = apply(b, op, y, w);
+          const loss = b.sumAll(b.mul(y, b.call('tanh', y)));
+          const [g] = gradient(b, loss, [w]);
+          const [hu] = tangent(b, [g!], new Map([[w, u]]));
+          const [hv] = tangent(b, [g!], new Map([[w, v]]));
+          const [jv] = tangent(b, [loss], new Map([[w, v]]));
+          const program = b.build({ g: g!, hu: hu!, hv: hv!, jv: jv! });
+          const inputs = randomInputs(program, seed);
+          const out = interpret(program, inputs);
+          const scale =
+            1e-11 *
+            (1 + Math.max(...out.hu!.map(Math.abs), ...out.hv!.map(Math.abs), ...out.g!.map(Math.abs)) * 10);
+          expect(Math.abs(dot(out.hu!, inputs.v!) - dot(out.hv!, inputs.u!))).toBeLessThanOrEqual(scale);
+          expect(Math.abs(dot(out.g!, inputs.v!) - out.jv![0]!)).toBeLessThanOrEqual(scale);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
+
+it('prints a program that a person can read', () => {
+  const b = new Builder();
+  const w = b.input('W', float(3, 3));
+  const h0 = b.input('h0', float(2, 3));
+  const x = b.input('x', float(4, 2, 3));
+  const { stacks } = b.scan(
+    { length: 4, constants: [w], initial: [h0], xs: [x] },
+    (s, { constants, carries, xs }) => {
+      const h = s.call('tanh', s.add(s.linear(carries[0]!, constants[0]!), xs[0]!));
+      return { carries: [h], stacks: [h] };
+    },
+  );
+  expect(printProgram(b.build({ h: stacks[0]! }))).toMatchInlineSnapshot(`
+    "input W: float[3, 3]
+    input h0: float[2, 3]
+    input x: float[4, 2, 3]
+    scan t = 0..3, from carry0 = h0
+      %1: float[2, 3] = gemmNT(carry0, W)
+      %2: float[2, 3] = add(%1, x[t])
+      %3: float[2, 3] = tanh(%2)
+      carry0 <- %3
+    %0: float[4, 2, 3] = stack of %3
+    output h = %0"
+  `);
+});
+
+it('keeps a pruned program equal to the whole', () => {
+  const b = new Builder();
+  const x = b.input('x', float(2, 3));
+  const unused = b.call('exp', x);
+  const { finals } = b.scan(
+    { length: 3, constants: [x], initial: [x, x], xs: [] },
+    (s, { constants, carries }) => ({
+      carries: [s.mul(carries[0]!, constants[0]!), s.add(carries[1]!, carries[0]!)],
+      stacks: [s.call('exp', carries[1]!)],
+    }),
+  );
+  const program = b.build({ y: finals[0]! });
+  expect(program.nodes.some((n) => n.outputs.includes(unused))).toBe(false);
+  const inputs = randomInputs(program, 3);
+  const cubed = Float64Array.from(inputs.x!, (v) => v ** 4);
+  expect(relativeError(interpret(program, inputs).y!, cubed)).toBeLessThan(1e-15);
+});
