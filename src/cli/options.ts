@@ -1,8 +1,10 @@
 import { describeRange, type Range, refused, requireInteger, requireNumber } from '../ranges.js';
 
 /**
- * Parsers for commander's options. Each takes the option's name for its errors, and throws OPTION for what is no number or
- * out of range: `command.option('--length <n>', 'how many', integerOption('--length', { min: 1, max: 1000 }))`.
+ * Parsers for commander's options. Each takes the option's name for its errors, and throws OPTION for what is
+ * no number or out of range:
+ *
+ *     command.option('--length <n>', 'how many', integerOption('--length', { min: 1, max: 1000 }))
  */
 type Parser = (text: string) => number;
 

@@ -48,10 +48,10 @@ export interface TrainingSetup {
 }
 
 /**
- * What `train [preset|config.json]` with its options means: the preset or file, with the options laid over it.
- * A config file holds any keys of TrainConfig, and may name its text as `"text"`, relative to itself. `gpu` says
- * whether the run will be on a GPU, for which a preset may be larger.
- * Throws OPTION for an unknown preset, key or value, STORAGE for a file that cannot be read, TEXT for one that is no text.
+ * What `train [preset|config.json]` with its options means: the preset or file, with the options laid over
+ * it. A config file holds any keys of TrainConfig, and may name its text as `"text"`, relative to itself.
+ * `gpu` says whether the run will be on a GPU, for which a preset may be larger. Throws OPTION for an unknown
+ * preset, key or value, STORAGE for a file that cannot be read, TEXT for one that is no text.
  */
 export async function loadTrainingSetup(
   presetOrFile: string,

@@ -17,12 +17,14 @@ export interface CommandContext {
   exitCode: number;
 }
 
-/** Adds one command: `program.command('doctor').action(...)`. Its action may be asynchronous, and may throw. */
+/**
+ * Adds one command: `program.command('doctor').action(...)`. Its action may be asynchronous, and may throw.
+ */
 export type CommandRegistration = (program: Command, context: CommandContext) => void;
 
 /**
- * Runs the command line (the arguments after the program's name) and returns the exit code: that of the command, or 2 after
- * printing what was wrong. A stack trace is printed with `--debug` only.
+ * Runs the command line (the arguments after the program's name) and returns the exit code: that of the
+ * command, or 2 after printing what was wrong. A stack trace is printed with `--debug` only.
  */
 export async function runCommandLine(
   args: readonly string[],

@@ -21,7 +21,10 @@ export interface TrainOptions {
   readonly json?: boolean;
 }
 
-/** Adds the options of `train` to a command. Their ranges are checked with the configuration that they become part of. */
+/**
+ * Adds the options of `train` to a command. Their ranges are checked with the configuration that they become
+ * part of.
+ */
 export function addTrainOptions(command: Command): Command {
   const number = (flag: string, value: string, meaning: string) =>
     command.option(`${flag} <${value}>`, meaning, anyNumberOption(flag));

@@ -21,11 +21,13 @@ export interface TextBatch {
 }
 
 /**
- * A text as batches for truncated back-propagation through time: r contiguous streams side by side, each batch
- * continuing every stream where the batch before left it, so that the recurrent state can be carried over.
+ * A text as batches for truncated back-propagation through time: r contiguous streams side by side, each
+ * batch continuing every stream where the batch before left it, so that the recurrent state can be carried
+ * over.
  *
- * Stream s covers characters s * L .. (s + 1) * L with L = T * batchesPerEpoch; the fewer than r * T characters
- * left at the end are not used. A batch depends on its position alone: the stream can be entered anywhere.
+ * Stream s covers characters s * L .. (s + 1) * L with L = T * batchesPerEpoch; the fewer than r * T
+ * characters left at the end are not used. A batch depends on its position alone: the stream can be entered
+ * anywhere.
  */
 export class TextStream {
   readonly batch: number;

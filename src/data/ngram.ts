@@ -14,10 +14,11 @@ export interface BigramBaseline {
 const SMOOTHING_CANDIDATES = Array.from({ length: 15 }, (_, index) => 2 ** (2 - index));
 
 /**
- * The bigram model p(b | a) = (n(a, b) + k) / (n(a) + k V), fitted on the training ids, measured on the validation ids.
+ * The bigram model p(b | a) = (n(a, b) + k) / (n(a) + k V), fitted on the training ids, measured on the
+ * validation ids.
  *
- * k is the candidate with the best leave-one-out likelihood of the training ids, so the baseline is a tuned one and has
- * still never seen the validation text.
+ * k is the candidate with the best leave-one-out likelihood of the training ids, so the baseline is a tuned
+ * one and has still never seen the validation text.
  */
 export function bigramBaseline(
   training: Int32Array,
@@ -37,7 +38,10 @@ export function bigramBaseline(
   return { bitsPerCharacter: counts.bitsPerCharacter(validation, smoothing), smoothing };
 }
 
-/** Entropy of the characters' own frequencies, -sum p log2 p: what knowing nothing but them costs on these ids. */
+/**
+ * Entropy of the characters' own frequencies, -sum p log2 p: what knowing nothing but them costs on these
+ * ids.
+ */
 export function unigramEntropy(ids: Int32Array, vocabularySize: number): number {
   const counts = new Float64Array(vocabularySize);
   for (const id of ids) counts[id]! += 1;

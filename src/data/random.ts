@@ -22,7 +22,10 @@ export class CounterRandom {
   readonly stream: number;
   #counter: number;
 
-  /** `seed` and `stream` are integers in 0 .. 2^32 - 1, `counter` one in 0 .. 2^53 - 1; throws OPTION otherwise. */
+  /**
+   * `seed` and `stream` are integers in 0 .. 2^32 - 1, `counter` one in 0 .. 2^53 - 1; throws OPTION
+   * otherwise.
+   */
   constructor(seed: number, stream = 0, counter = 0) {
     this.seed = requireInteger(seed, 'seed', WORD_RANGE);
     this.stream = requireInteger(stream, 'stream', WORD_RANGE);

@@ -7,9 +7,10 @@ export interface Split {
 }
 
 /**
- * Splits a sequence by position: the last `validationFraction` of it is for validation. A random split would leak,
- * since neighbouring characters predict each other. Both parts are views of `ids`; a fraction of 0 leaves the
- * validation part empty. Throws OPTION for a fraction outside [0, 1), TEXT when a part has too few characters to predict one.
+ * Splits a sequence by position: the last `validationFraction` of it is for validation. A random split would
+ * leak, since neighbouring characters predict each other. Both parts are views of `ids`; a fraction of 0
+ * leaves the validation part empty. Throws OPTION for a fraction outside [0, 1), TEXT when a part has too few
+ * characters to predict one.
  */
 export function splitByPosition(ids: Int32Array, validationFraction: number): Split {
   requireNumber(validationFraction, 'validationFraction', { min: 0, below: 1 });

@@ -1,9 +1,9 @@
 import { KronogradError } from '../errors.js';
 
 /**
- * Decodes the bytes of a text file: strict UTF-8, a leading byte-order mark removed.
- * Throws TEXT for bytes that are not text (with the offset of the first bad one), and for a text of fewer than
- * two characters, from which nothing can be predicted. `where` names the source in errors.
+ * Decodes the bytes of a text file: strict UTF-8, a leading byte-order mark removed. Throws TEXT for bytes
+ * that are not text (with the offset of the first bad one), and for a text of fewer than two characters, from
+ * which nothing can be predicted. `where` names the source in errors.
  */
 export function decodeText(bytes: Uint8Array, where: string): string {
   if (bytes.length === 0) {
@@ -69,7 +69,9 @@ export class Vocabulary {
     return this.characters;
   }
 
-  /** The ids of the text's characters, in order. Throws TEXT for a character that is not in the vocabulary. */
+  /**
+   * The ids of the text's characters, in order. Throws TEXT for a character that is not in the vocabulary.
+   */
   encode(text: string, where = 'text'): Int32Array {
     const ids = new Int32Array(text.length);
     let position = 0;

@@ -71,8 +71,9 @@ export function writeSafetensors(
 }
 
 /**
- * The tensors of a safetensors file, as copies. Every field is checked before it is used; throws CHECKPOINT for anything
- * that the format does not allow or that is of a dtype other than F32, F64 and I32. `where` names the file in errors.
+ * The tensors of a safetensors file, as copies. Every field is checked before it is used; throws CHECKPOINT
+ * for anything that the format does not allow or that is of a dtype other than F32, F64 and I32. `where`
+ * names the file in errors.
  */
 export function readSafetensors(bytes: Uint8Array, where: string): SafetensorsFile {
   const header = readHeader(bytes, where);
@@ -181,7 +182,9 @@ function requireWritable(name: string, tensor: Tensor): void {
   });
 }
 
-/** Wide elements first, so that every tensor is aligned to its own element size, as in the reference writer. */
+/**
+ * Wide elements first, so that every tensor is aligned to its own element size, as in the reference writer.
+ */
 function byAlignmentThenName([nameA, a]: [string, Tensor], [nameB, b]: [string, Tensor]): number {
   return DTYPES[b.dtype].bytes - DTYPES[a.dtype].bytes || (nameA < nameB ? -1 : nameA > nameB ? 1 : 0);
 }

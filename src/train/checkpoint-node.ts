@@ -17,10 +17,11 @@ import {
  *       last-000012-step-00006000/   the newest
  *       best-000009-step-00005000/   the best on the validation text
  *
- * A checkpoint is written into a hidden temporary folder, flushed to the disk, and then renamed: it is there whole or not
- * at all. Old ones are removed only after the new one is in place. So at whatever instant the process dies, the newest
- * complete checkpoint is one that was there before or the one being saved. The first number counts the saves into this
- * folder and decides what is newest; the step cannot, since a new run may begin in an old run's folder.
+ * A checkpoint is written into a hidden temporary folder, flushed to the disk, and then renamed: it is there
+ * whole or not at all. Old ones are removed only after the new one is in place. So at whatever instant the
+ * process dies, the newest complete checkpoint is one that was there before or the one being saved. The first
+ * number counts the saves into this folder and decides what is newest; the step cannot, since a new run may
+ * begin in an old run's folder.
  */
 
 /** `last` follows the training; `best` is the one with the lowest validation loss. */
@@ -56,9 +57,9 @@ export interface LoadedCheckpoint {
 }
 
 /**
- * Saves a checkpoint into a run's folder, which is made if it is not there, and returns the new checkpoint's folder.
- * Throws STORAGE when the disk refuses; the checkpoints saved before are then as they were.
- * One process may save into a folder at a time.
+ * Saves a checkpoint into a run's folder, which is made if it is not there, and returns the new checkpoint's
+ * folder. Throws STORAGE when the disk refuses; the checkpoints saved before are then as they were. One
+ * process may save into a folder at a time.
  */
 export async function saveCheckpoint(
   runFolder: string,
@@ -176,7 +177,9 @@ async function flushFolder(folder: string, fileSystem: FileSystem): Promise<void
   }
 }
 
-/** Removes old checkpoints. The new one is safe by now, so what cannot be removed is left to the next save. */
+/**
+ * Removes old checkpoints. The new one is safe by now, so what cannot be removed is left to the next save.
+ */
 async function prune(old: readonly StoredCheckpoint[], fileSystem: FileSystem): Promise<void> {
   for (const { folder } of old) await fileSystem.rm(folder, { recursive: true, force: true }).catch(() => {});
 }
@@ -225,7 +228,10 @@ function fallbackWarning(failure: KronogradError, folder: string): string {
   return `${failure.message} (${failure.where}); using the one before it, ${basename(folder)}`;
 }
 
-/** A failure of the disk, in words. Errors that say more already, or are no failure of the disk, stay as they are. */
+/**
+ * A failure of the disk, in words. Errors that say more already, or are no failure of the disk, stay as they
+ * are.
+ */
 function storageError(cause: unknown, where: string): unknown {
   const code = errorCode(cause);
   if (cause instanceof KronogradError || code === undefined) return cause;

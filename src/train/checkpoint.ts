@@ -108,8 +108,8 @@ export async function encodeCheckpoint(checkpoint: Checkpoint): Promise<Checkpoi
 }
 
 /**
- * The checkpoint in the given files, verified against its digests. Throws CHECKPOINT, naming the file, for damage of any kind,
- * another format and another version. `where` names the place the files came from.
+ * The checkpoint in the given files, verified against its digests. Throws CHECKPOINT, naming the file, for
+ * damage of any kind, another format and another version. `where` names the place the files came from.
  */
 export async function decodeCheckpoint(files: CheckpointFiles, where: string): Promise<Checkpoint> {
   const { files: digests, optimizer, ...rest } = await readManifest(files[MANIFEST], `${where}/${MANIFEST}`);
@@ -128,8 +128,8 @@ export async function decodeCheckpoint(files: CheckpointFiles, where: string): P
 }
 
 /**
- * Checks that a saved configuration and a wanted one agree in the given keys (those that make the model what it is).
- * Throws CHECKPOINT naming every key that differs, with both values.
+ * Checks that a saved configuration and a wanted one agree in the given keys (those that make the model what
+ * it is). Throws CHECKPOINT naming every key that differs, with both values.
  */
 export function requireSameConfig(
   saved: JsonRecord,

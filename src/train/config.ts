@@ -34,8 +34,8 @@ export interface TrainConfig {
   /** The weights' decay: with `adamw` decoupled from the gradient, with the others an L2 penalty. */
   readonly weightDecay: number;
   /**
-   * The learning rate after the warm-up: `constant`; `step`, a tenth of itself after one half of the steps and again
-   * after three quarters; `cosine`, along half a cosine down to 0 at the last step.
+   * The learning rate after the warm-up: `constant`; `step`, a tenth of itself after one half of the steps
+   * and again after three quarters; `cosine`, along half a cosine down to 0 at the last step.
    */
   readonly schedule: (typeof SCHEDULES)[number];
   /** Over how many first steps the learning rate rises linearly from 0. */
@@ -129,8 +129,9 @@ const CHECKS: { readonly [Key in keyof TrainConfig]-?: Check<NonNullable<TrainCo
 const KEYS = Object.keys(CHECKS) as (keyof TrainConfig)[];
 
 /**
- * The whole configuration that the values mean, with defaults where they are undefined. Throws OPTION for an unknown key and
- * for a value that its key does not take. `where` gives a key's name in errors, for example `--hidden`.
+ * The whole configuration that the values mean, with defaults where they are undefined. Throws OPTION for an
+ * unknown key and for a value that its key does not take. `where` gives a key's name in errors, for example
+ * `--hidden`.
  */
 export function resolveTrainConfig(
   values: TrainConfigInput,
@@ -155,7 +156,8 @@ export function resolveTrainConfig(
 }
 
 /**
- * `base` with `changes` laid over it, where a value of undefined changes nothing. `steps` and `epochs` replace each other.
+ * `base` with `changes` laid over it, where a value of undefined changes nothing. `steps` and `epochs`
+ * replace each other.
  */
 export function overlayConfig(base: TrainConfigInput, changes: TrainConfigInput): TrainConfigInput {
   const merged: Record<string, unknown> = { ...base };
