@@ -1,0 +1,298 @@
+/** Generates shaders/gemm.wgsl. */
+import source from '../shaders/gemm.wgsl';
+import { isQuadAligned } from './affine.js';
+import { Bindings } from './bindings.js';
+import { costOf } from './cost.js';
+import { chooseTile, type GemmTile, vectorOf } from './gemm_tile.js';
+import type { Kernel, KernelLimits } from './kernel.js';
+import { calledFunctions, scalarStatements } from './scalars.js';
+import type { BufferSpec, GemmStage, GemmTerm, Ref } from './stage.js';
+import { fillTemplate } from './template.js';
+import { foldedWorkgroup, foldWorkgroups } from './workgroups.js';
+
+/** One operand of a term seen as a panel: `lines` of rows of A or columns of B, each running along k. */
+interface Panel {
+  readonly side: 'a' | 'b';
+  readonly term: number;
+  readonly ref: Ref;
+  /** Axes of the reference's domain [batch, ., .]. */
+  readonly lineAxis: 1 | 2;
+  readonly depthAxis: 1 | 2;
+  readonly lines: number;
+  readonly depth: number;
+  readonly vector: 1 | 2 | 4;
+  /** Displacements of the slots that a panel of B serves; [0] for A. */
+  readonly offsets: readonly number[];
+}
+
+/** How a panel comes from its buffer: element by element, or four at a time along k or across lines. */
+type Reading = 'scalars' | 'quads along k' | 'quads across lines';
+
+const components = ['x', 'y', 'z', 'w'] as const;
+const vectorType = (n: number) => (n === 1 ? 'f32' : `vec${n}<f32>`);
+const component = (name: string, vector: number, c: number) =>
+  vector === 1 ? name : `${name}.${components[c]}`;
+const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`);
+const range = (n: number) => Array.from({ length: n }, (_, k) => k);
+
+function panelsOf(stage: GemmStage, term: GemmTerm, number: number, tile: GemmTile): [Panel, Panel] {
+  const { depth } = term;
+  const offsets = [...new Set(term.slots.map(({ offset }) => offset))];
+  return [
+    {
+      ...{ side: 'a', term: number, ref: term.a, lineAxis: 1, depthAxis: 2, depth, offsets: [0] },
+      lines: stage.rows,
+      vector: vectorOf(tile.rowsEach),
+    },
+    {
+      ...{ side: 'b', term: number, ref: term.b, lineAxis: 2, depthAxis: 1, depth, offsets },
+      lines: stage.columns,
+      vector: vectorOf(tile.columnsEach),
+    },
+  ];
+}
+
+/** The reading that alignment allows; 'scalars' always works. */
+function bestReading({ ref, lineAxis, depthAxis, lines, depth, vector, offsets }: Panel): Reading {
+  if (offsets.some((offset) => offset % 4 !== 0)) return 'scalars';
+  if (isQuadAligned(ref, depthAxis) && depth % 4 === 0) return 'quads along k';
+  if (isQuadAligned(ref, lineAxis) && lines % 4 === 0 && vector === 4) return 'quads across lines';
+  return 'scalars';
+}
+
+/**
+ * The buffers to bind as quads: those a panel can be read from so. WGSL may write a whole vector to store one of
+ * its components, so a buffer that is stored to qualifies only if every quad of it belongs to one invocation.
+ */
+function quadBuffers(
+  stage: GemmStage,
+  panels: readonly Panel[],
+  tile: GemmTile,
+  buffers: readonly BufferSpec[],
+) {
+  const ownsQuads = (ref: Ref) =>
+    vectorOf(tile.columnsEach) === 4 && isQuadAligned(ref, 2) && stage.columns % 4 === 0;
+  const eligible = (buffer: number) =>
+    buffers[buffer]!.dtype === 'float' &&
+    stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref));
+  const wanted = panels.filter((panel) => bestReading(panel) !== 'scalars').map(({ ref }) => ref.buffer);
+  return new Set(wanted.filter(eligible));
+}
+
+/** Functions that load an element, or a quad, of a panel; zeros beyond its edges. */
+function operandFunction(panel: Panel, reading: Reading, tile: GemmTile, bindings: Bindings): string[] {
+  const { side, term, ref, lines, depth, offsets } = panel;
+  const isA = side === 'a';
+  const line = isA ? 'i' : 'j';
+  const axes = isA ? ['b', 'i', 'k'] : ['b', 'k', 'j'];
+  const displacement = offsets.length > 1 ? 'offset' : offsets[0] === 0 ? undefined : String(offsets[0]);
+  const parameters = [...axes, ...(offsets.length > 1 ? ['offset'] : [])]
+    .map((name) => `${name}: i32`)
+    .join(', ');
+  const tileLines = isA ? tile.threadsY * tile.rowsEach : tile.threadsX * tile.columnsEach;
+  const beyond = [
+    ...(lines % tileLines === 0 ? [] : [`${line} >= ${lines}`]),
+    ...(depth % tile.depth === 0 ? [] : [`k >= ${depth}`]),
+  ];
+  const type = reading === 'scalars' ? 'f32' : 'vec4<f32>';
+  const load =
+    reading === 'scalars'
+      ? bindings.load(ref, axes, displacement)
+      : bindings.loadQuad(ref, axes, displacement);
+  return [
+    `fn load_${side}${term}(${parameters}) -> ${type} {`,
+    ...(beyond.length === 0 ? [] : [`  if (${beyond.join(' || ')}) {`, `    return ${type}();`, '  }']),
+    `  return ${load};`,
+    '}',
+  ];
+}
+
+/** Copies a panel's block into workgroup memory as [k][vector of lines]. */
+function copyStatements(panel: Panel, reading: Reading): string[] {
+  const { side, term, ref, depthAxis, vector, offsets } = panel;
+  const isA = side === 'a';
+  const [VECTOR, TILE, PITCH] = isA
+    ? ['ROW_VECTOR', 'TILE_ROWS', 'PITCH_A']
+    : ['COLUMN_VECTOR', 'TILE_COLUMNS', 'PITCH_B'];
+  const alongDepth = Math.abs(ref.strides[depthAxis]!) === 1;
+  const deep = reading === 'quads along k' ? 4 : 1;
+  const steps = deep === 1 ? 'TILE_DEPTH' : `(TILE_DEPTH / ${deep})`;
+  const vectors = `(${TILE} / ${VECTOR})`;
+  const place = alongDepth
+    ? [`let k = n % ${steps}${deep === 1 ? '' : ` * ${deep}`};`, `let v = n / ${steps};`]
+    : [`let v = n % ${vectors};`, `let k = n / ${vectors};`];
+  const origin = isA ? 'tile_row' : 'tile_column';
+  const copies = offsets.flatMap((offset, slot) => {
+    const load = (c: number) => {
+      const line = c === 0 ? 'line' : `line + ${c}`;
+      const place = isA ? `b, ${line}, depth + k` : `b, depth + k, ${line}`;
+      return `load_${side}${term}(${place}${offsets.length > 1 ? `, ${offset}` : ''})`;
+    };
+    const block = slot === 0 ? '' : `${slot} * TILE_DEPTH * ${PITCH} + `;
+    const put = (k: string, value: string) => `tile_${side}[${block}${k} * ${PITCH} + v] = ${value};`;
+    const gather = (parts: readonly string[]) =>
+      vector === 1 ? parts[0]! : `${vectorType(vector)}(${parts.join(', ')})`;
+    switch (reading) {
+      case 'scalars':
+        return [put('k', gather(range(vector).map(load)))];
+      case 'quads across lines':
+        return [put('k', load(0))];
+      case 'quads along k': {
+        const quad = (c: number) => `quad${slot}_${c}`;
+        return [
+          ...range(vector).map((c) => `let ${quad(c)} = ${load(c)};`),
+          ...components.map((part, k) =>
+            put(k === 0 ? 'k' : `(k + ${k})`, gather(range(vector).map((c) => `${quad(c)}.${part}`))),
+          ),
+        ];
+      }
+    }
+  });
+  return [
+    `for (var n = thread; n < ${steps} * ${vectors}; n += THREADS) {`,
+    ...indent([...place, `let line = ${origin} + v * ${VECTOR};`, ...copies]),
+    '}',
+  ];
+}
+
+/** The name of a vector of sums. */
+const sumName = (slot: number, row: number, group: number) => `sum${slot}_${row}_${group}`;
+
+/** sum += a * b for everything an invocation owns, at one k. */
+function multiplyStatements(term: GemmTerm, tile: GemmTile): string[] {
+  const rowVector = vectorOf(tile.rowsEach);
+  const columnVector = vectorOf(tile.columnsEach);
+  const rowGroups = tile.rowsEach / rowVector;
+  const columnGroups = tile.columnsEach / columnVector;
+  const offsets = [...new Set(term.slots.map(({ offset }) => offset))];
+  const rows = rowGroups === 1 ? 'y' : `y * ${rowGroups}`;
+  const loads = [
+    ...range(rowGroups).map((g) => `let a${g} = tile_a[k * PITCH_A + ${rows}${g === 0 ? '' : ` + ${g}`}];`),
+    ...offsets.flatMap((_, part) =>
+      range(columnGroups).map((g) => {
+        const k = part === 0 ? 'k' : `(k + ${part} * TILE_DEPTH)`;
+        return `let b${part}_${g} = tile_b[${k} * PITCH_B + x${g === 0 ? '' : ` + ${g} * THREADS_X`}];`;
+      }),
+    ),
+  ];
+  const sums = term.slots.flatMap(({ slot, offset }) =>
+    range(tile.rowsEach).flatMap((row) =>
+      range(columnGroups).map((g) => {
+        const a = component(`a${Math.floor(row / rowVector)}`, rowVector, row % rowVector);
+        return `${sumName(slot, row, g)} += ${a} * b${offsets.indexOf(offset)}_${g};`;
+      }),
+    ),
+  );
+  return [...loads, ...sums];
+}
+
+function epilogueFunction(stage: GemmStage, tile: GemmTile, bindings: Bindings): string[] {
+  const { rows, columns, slots, scalars, stores } = stage;
+  const axes = ['b', 'i', 'j'];
+  const sums = range(slots).map((slot) => `sum${slot}`);
+  const beyond = [
+    ...(rows % (tile.threadsY * tile.rowsEach) === 0 ? [] : [`i >= ${rows}`]),
+    ...(columns % (tile.threadsX * tile.columnsEach) === 0 ? [] : [`j >= ${columns}`]),
+  ];
+  const values = stores.map(({ value }) => value);
+  return [
+    `fn finish(${[...axes.map((axis) => `${axis}: i32`), ...sums.map((sum) => `${sum}: f32`)].join(', ')}) {`,
+    ...(beyond.length === 0 ? [] : [`  if (${beyond.join(' || ')}) {`, '    return;', '  }']),
+    ...indent(scalarStatements(scalars, values, axes, bindings, sums)),
+    ...stores.map(({ ref, value }) => `  ${bindings.store(ref, axes, `s${value}`)}`),
+    '}',
+  ];
+}
+
+function finishStatements(stage: GemmStage, tile: GemmTile): string[] {
+  const vector = vectorOf(tile.columnsEach);
+  const call = (row: number, group: number, c: number) => {
+    const column = group === 0 ? c : `${c} + ${group} * THREADS_X * COLUMN_VECTOR`;
+    const sums = range(stage.slots).map((slot) => component(sumName(slot, row, group), vector, c));
+    return `finish(b, i${row === 0 ? '' : ` + ${row}`}, j + ${column}, ${sums.join(', ')});`;
+  };
+  return [
+    'let i = tile_row + y * ROWS_EACH;',
+    'let j = tile_column + x * COLUMN_VECTOR;',
+    ...range(tile.rowsEach).flatMap((row) =>
+      range(tile.columnsEach / vector).flatMap((group) => range(vector).map((c) => call(row, group, c))),
+    ),
+  ];
+}
+
+/** @param tile for a tuner; by default what `chooseTile` expects to be fastest. */
+export function gemmKernel(
+  stage: GemmStage,
+  buffers: readonly BufferSpec[],
+  limits: KernelLimits,
+  tile: GemmTile = chooseTile(stage, limits),
+): Kernel {
+  const { batch, rows, columns, slots, terms } = stage;
+  const rowVector = vectorOf(tile.rowsEach);
+  const columnVector = vectorOf(tile.columnsEach);
+  const panels = terms.map((term, number) => panelsOf(stage, term, number, tile));
+  const quads = quadBuffers(stage, panels.flat(), tile, buffers);
+  const bindings = new Bindings(buffers, quads);
+  const readingOf = (panel: Panel) => (quads.has(panel.ref.buffer) ? bestReading(panel) : 'scalars');
+
+  const operands = panels.flat().flatMap((panel) => operandFunction(panel, readingOf(panel), tile, bindings));
+  const epilogue = epilogueFunction(stage, tile, bindings);
+  const blocks = Math.max(...panels.map(([, { offsets }]) => offsets.length));
+  const products = terms.flatMap((term, number) => [
+    `for (var depth = 0; depth < ${term.depth}; depth += TILE_DEPTH) {`,
+    ...indent([
+      ...panels[number]!.flatMap((panel) => copyStatements(panel, readingOf(panel))),
+      'workgroupBarrier();',
+      'for (var k = 0; k < TILE_DEPTH; k++) {',
+      ...indent(multiplyStatements(term, tile)),
+      '}',
+      'workgroupBarrier();',
+    ]),
+    '}',
+  ]);
+  const sums = range(slots).flatMap((slot) =>
+    range(tile.rowsEach).flatMap((row) =>
+      range(tile.columnsEach / columnVector).map(
+        (group) => `var ${sumName(slot, row, group)} = ${vectorType(columnVector)}();`,
+      ),
+    ),
+  );
+
+  const rowTiles = Math.ceil(rows / (tile.threadsY * tile.rowsEach));
+  const columnTiles = Math.ceil(columns / (tile.threadsX * tile.columnsEach));
+  const workgroups = foldWorkgroups(batch * rowTiles * columnTiles, limits.maxComputeWorkgroupsPerDimension);
+  const [x, y, z] = workgroups;
+  const surplus = x * y * z > batch * rowTiles * columnTiles;
+  const code = fillTemplate(source, {
+    bindings: bindings.declarations(limits),
+    constants: [
+      `const ROWS = ${rows};`,
+      `const COLUMNS = ${columns};`,
+      `const THREADS_X = ${tile.threadsX};`,
+      `const THREADS_Y = ${tile.threadsY};`,
+      `const ROWS_EACH = ${tile.rowsEach};`,
+      `const COLUMNS_EACH = ${tile.columnsEach};`,
+      `const ROW_VECTOR = ${rowVector};`,
+      `const COLUMN_VECTOR = ${columnVector};`,
+      `const TILE_DEPTH = ${tile.depth};`,
+    ],
+    functions: calledFunctions(epilogue),
+    tiles: [
+      // One longer than the lines need, so that writes along k fall into different banks.
+      `const PITCH_A = TILE_ROWS / ROW_VECTOR + 1;`,
+      `const PITCH_B = TILE_COLUMNS / COLUMN_VECTOR + 1;`,
+      `var<workgroup> tile_a: array<${vectorType(rowVector)}, TILE_DEPTH * PITCH_A>;`,
+      `var<workgroup> tile_b: array<${vectorType(columnVector)}, ${blocks} * TILE_DEPTH * PITCH_B>;`,
+    ],
+    operands,
+    epilogue,
+    workgroup: [
+      `let workgroup = ${foldedWorkgroup(workgroups)};`,
+      ...(surplus ? [`if (workgroup >= ${batch * rowTiles * columnTiles}) {`, '  return;', '}'] : []),
+    ],
+    sums,
+    terms: products,
+    finish: finishStatements(stage, tile),
+  });
+  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesTime, ...costOf(stage) };
+}

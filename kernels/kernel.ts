@@ -1,0 +1,39 @@
+/** What a generator makes of a stage, and what it may know of the device. */
+
+/** A shader with its sizes baked in, and how to dispatch it. Equal `code` means an equal pipeline. */
+export interface Kernel {
+  /** WGSL with the entry point `main`. */
+  readonly code: string;
+  readonly workgroups: readonly [x: number, y: number, z: number];
+  /** The buffer at each binding of group 0: indices into `Schedule.buffers`. */
+  readonly bindings: readonly Binding[];
+  /** Whether a uniform `{ t: i32 }` with a dynamic offset follows at binding `bindings.length`. */
+  readonly usesTime: boolean;
+  readonly flops: number;
+  /** Read and written, each distinct element once. */
+  readonly bytes: number;
+}
+
+export interface Binding {
+  readonly buffer: number;
+  readonly access: 'read' | 'read_write';
+}
+
+/** The limits of a device that shape its kernels; names as in `GPUSupportedLimits`. */
+export interface KernelLimits {
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  readonly maxComputeWorkgroupStorageSize: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+  readonly maxStorageBuffersPerShaderStage: number;
+  /** Invocations that run at once when the device is busy: small outputs get small tiles until this is reached. */
+  readonly parallelInvocations: number;
+}
+
+/** What WebGPU promises everywhere, and a mid-range GPU. */
+export const defaultLimits: KernelLimits = {
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeWorkgroupsPerDimension: 65535,
+  maxStorageBuffersPerShaderStage: 8,
+  parallelInvocations: 16384,
+};

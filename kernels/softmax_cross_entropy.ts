@@ -1,0 +1,52 @@
+/** Generates shaders/softmax_cross_entropy.wgsl. */
+import source from '../shaders/softmax_cross_entropy.wgsl';
+import { Bindings } from './bindings.js';
+import { costOf } from './cost.js';
+import type { Kernel, KernelLimits } from './kernel.js';
+import { calledFunctions } from './scalars.js';
+import { splitRows } from './softmax.js';
+import type { BufferSpec, SoftmaxCrossEntropyStage } from './stage.js';
+import { fillTemplate } from './template.js';
+import { foldedWorkgroup } from './workgroups.js';
+
+/** A class number out of range turns the row into NaN: the loss shows it, and masked rows may hold anything. */
+const unknownClass = [
+  'if ((label < 0 || label >= COLUMNS) && w != 0f) {',
+  '  scale = from_bits(0x7fc00000u);',
+  '}',
+];
+
+export function softmaxCrossEntropyKernel(
+  stage: SoftmaxCrossEntropyStage,
+  buffers: readonly BufferSpec[],
+  limits: KernelLimits,
+): Kernel {
+  const { target, loss, gradient } = stage;
+  const bindings = new Bindings(buffers);
+  const byClass = target.kind === 'classes';
+  const define = (head: string, body: string) => [`fn ${head} {`, `  return ${body};`, '}'];
+  const operands = [
+    ...define('logit(i: i32, j: i32) -> f32', bindings.load(stage.logits, ['i', 'j'])),
+    ...define('row_weight(i: i32) -> f32', bindings.load(stage.weight, ['i'])),
+    ...define('row_class(i: i32) -> i32', byClass ? bindings.loadInt(target.ref, ['i']) : '0'),
+    ...define(
+      'target_at(i: i32, j: i32, label: i32) -> f32',
+      byClass ? 'select(0f, 1f, j == label)' : bindings.load(target.ref, ['i', 'j']),
+    ),
+  ];
+  const lossStore = loss === null ? [] : [bindings.store(loss, ['i'], 'loss')];
+  const gradientStore = gradient === null ? [] : [bindings.store(gradient, ['i', 'j'], 'gradient')];
+  const { workgroups, constants } = splitRows(stage.rows, stage.columns, limits);
+  const unknown = byClass ? unknownClass : [];
+  const code = fillTemplate(source, {
+    bindings: bindings.declarations(limits),
+    constants,
+    functions: calledFunctions(unknown),
+    operands,
+    workgroup: [`let workgroup = ${foldedWorkgroup(workgroups)};`],
+    unknown,
+    loss: lossStore,
+    gradient: gradientStore,
+  });
+  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesTime, ...costOf(stage) };
+}

@@ -1,0 +1,98 @@
+// Functions of one element that WGSL lacks or leaves too loose, one region each. Generators copy in what they call.
+//
+// WGSL promises tanh to 1e-5 absolute and log to 2^-21 near 1, which is coarser than the tests allow, and lets
+// max, min and clamp drop a NaN. These keep f32's accuracy for all x, and a NaN comes out of every one of them
+// so that a diverging run shows.
+
+//#begin from_bits
+// A call is not a constant expression, so this can make what WGSL refuses as one: infinities and NaN.
+fn from_bits(bits: u32) -> f32 {
+  return bitcast<f32>(bits);
+}
+//#end from_bits
+
+//#begin is_nan
+// By its bits: compilers with fast mathematics take x != x for false.
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+//#end is_nan
+
+//#begin maximum
+fn maximum(x: f32, y: f32) -> f32 {
+  return select(select(y, x, x > y || is_nan(x)), y, is_nan(y));
+}
+//#end maximum
+
+//#begin minimum
+fn minimum(x: f32, y: f32) -> f32 {
+  return select(select(y, x, x < y || is_nan(x)), y, is_nan(y));
+}
+//#end minimum
+
+//#begin relu
+// Written so that a NaN, which compares false, stays.
+fn relu(x: f32) -> f32 {
+  return select(x, 0f, x <= 0f);
+}
+//#end relu
+
+//#begin hyperbolic_tangent
+// Near 0 the odd polynomial of Cephes' tanhf (S. Moshier, netlib.org/cephes), where 1 - e cancels; beyond, e <= 1
+// cannot overflow.
+fn hyperbolic_tangent(x: f32) -> f32 {
+  let z = x * x;
+  var p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  let near = p * z * x + x;
+  let e = exp(-2f * abs(x));
+  let far = (1f - e) / (1f + e);
+  return select(select(far, -far, x < 0f), near, abs(x) < 0.625f);
+}
+//#end hyperbolic_tangent
+
+//#begin sigmoid
+fn sigmoid(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  return select(e, 1f, x >= 0f) / (1f + e);
+}
+//#end sigmoid
+
+//#begin softplus
+// max(x, 0) + log1p(e) with e = exp(-|x|) in [0, 1]; log1p(e) = 2 artanh(q), q = e / (2 + e) <= 1/3, by its series
+// up to q^13 (the rest is below 1e-8).
+fn softplus(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  let q = e / (2f + e);
+  let z = q * q;
+  var p = 1f / 13f;
+  p = p * z + 1f / 11f;
+  p = p * z + 1f / 9f;
+  p = p * z + 1f / 7f;
+  p = p * z + 1f / 5f;
+  p = p * z + 1f / 3f;
+  return max(x, 0f) + 2f * (p * z * q + q);
+}
+//#end softplus
+
+//#begin random
+// Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), the
+// same words as src/program/threefry.ts. Uniform in [0, 1): 24 bits of the first word.
+fn random(key: vec2<u32>, counter: vec2<u32>) -> f32 {
+  let keys = array<u32, 3>(key.x, key.y, key.x ^ key.y ^ 0x1bd11bdau);
+  var rotations = array<vec4<u32>, 2>(vec4<u32>(13u, 15u, 26u, 6u), vec4<u32>(17u, 29u, 16u, 24u));
+  var x = counter + key;
+  for (var block = 0u; block < 5u; block++) {
+    let by = rotations[block & 1u];
+    for (var round = 0u; round < 4u; round++) {
+      x.x += x.y;
+      x.y = ((x.y << by[round]) | (x.y >> (32u - by[round]))) ^ x.x;
+    }
+    x += vec2<u32>(keys[(block + 1u) % 3u], keys[(block + 2u) % 3u] + block + 1u);
+  }
+  return f32(x.x >> 8u) * 0x1p-24f;
+}
+//#end random

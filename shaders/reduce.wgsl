@@ -1,0 +1,74 @@
+// Sums or maxima of a per-element expression, in a fixed order: the same bits every time.
+//
+//   y(o) = sum_e f(x(o, e))        o over the kept axes, e over the reduced ones
+//
+// A workgroup has OUTPUTS x LANES invocations. Lane l of an output folds e = l, l + LANES, ... and a tree in
+// workgroup memory folds the lanes (M. Harris, "Optimizing parallel reduction in CUDA", 2007).
+// Neighbouring invocations are neighbouring lanes when the reduced axis is contiguous, else neighbouring outputs.
+//
+// As it stands: row sums of a [32, 64] matrix. Bindings: the buffers of the stage in the order of their first use;
+// then, inside a loop over time, a uniform { t }.
+
+//#begin bindings
+@group(0) @binding(0) var<storage, read> b0: array<f32>;
+@group(0) @binding(1) var<storage, read_write> b1: array<f32>;
+//#end bindings
+
+//#begin constants
+const KEPT = 32;
+const REDUCED = 64;
+const OUTPUTS = 4;
+const LANES = 16;
+//#end constants
+const THREADS = OUTPUTS * LANES;
+
+//#begin functions
+fn identity() -> f32 {
+  return 0f;
+}
+fn combine(x: f32, y: f32) -> f32 {
+  return x + y;
+}
+//#end functions
+
+//#begin value
+fn value(output: i32, element: i32) -> f32 {
+  let s0 = b0[64 * output + element];
+  return s0;
+}
+//#end value
+
+var<workgroup> partial: array<f32, THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  //#begin workgroup
+  let workgroup = i32(group.x);
+  //#end workgroup
+  let thread = i32(local);
+  //#begin place
+  let lane = thread % LANES;
+  let slot = thread / LANES;
+  //#end place
+  let output = workgroup * OUTPUTS + slot;
+
+  var folded = identity();
+  if (output < KEPT) {
+    for (var element = lane; element < REDUCED; element += LANES) {
+      folded = combine(folded, value(output, element));
+    }
+  }
+  partial[slot * LANES + lane] = folded;
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial[slot * LANES + lane] = combine(partial[slot * LANES + lane], partial[slot * LANES + lane + half]);
+    }
+  }
+  if (lane == 0 && output < KEPT) {
+    let result = partial[slot * LANES];
+    //#begin stores
+    b1[output] = result;
+    //#end stores
+  }
+}

@@ -1,0 +1,70 @@
+// The gradient of a table of rows: rows of the source added where their ids say, without atomics.
+//
+//   target(v, j) = sum over n = 0 .. COUNT-1 with ids(n) = v of source(n, j), in the order of n
+//
+// A workgroup owns row v and THREADS columns. For a chunk of 32 THREADS ids, each invocation compares 32 of them
+// with v and leaves the outcome as a word of bits; then all invocations walk the set bits in order and each adds up
+// its own column. An id outside [0, SIZE) matches no row.
+//
+// As it stands: 100 rows of 64 into a table of 16 rows. Bindings: the buffers of the stage in the order of their
+// first use; then, inside a loop over time, a uniform { t }.
+
+//#begin bindings
+@group(0) @binding(0) var<storage, read> b0: array<i32>;
+@group(0) @binding(1) var<storage, read> b1: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b2: array<f32>;
+//#end bindings
+
+//#begin constants
+const COUNT = 100;
+const SIZE = 16;
+const WIDTH = 64;
+//#end constants
+const THREADS = 64;
+const CHUNK = 32 * THREADS;
+const COLUMN_TILES = (WIDTH + THREADS - 1) / THREADS;
+
+var<workgroup> matches: array<u32, THREADS>;
+
+//#begin operands
+fn id(n: i32) -> i32 {
+  return b0[n];
+}
+fn source(n: i32, j: i32) -> f32 {
+  return b1[64 * n + j];
+}
+//#end operands
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  //#begin workgroup
+  let workgroup = i32(group.x);
+  //#end workgroup
+  let thread = i32(local);
+  let v = workgroup / COLUMN_TILES;
+  let j = (workgroup % COLUMN_TILES) * THREADS + thread;
+
+  var sum = 0f;
+  for (var chunk = 0; chunk < COUNT; chunk += CHUNK) {
+    let first = chunk + 32 * thread;
+    var word = 0u;
+    for (var n = first; n < min(first + 32, COUNT); n++) {
+      word |= select(0u, 1u, id(n) == v) << u32(n - first);
+    }
+    matches[thread] = word;
+    workgroupBarrier();
+    for (var k = 0; k < THREADS; k++) {
+      for (var rest = matches[k]; rest != 0u; rest &= rest - 1u) {
+        if (j < WIDTH) {
+          sum += source(chunk + 32 * k + i32(countTrailingZeros(rest)), j);
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+  if (v < SIZE && j < WIDTH) {
+    //#begin output
+    b2[64 * v + j] = sum;
+    //#end output
+  }
+}

@@ -1,0 +1,79 @@
+// Softmax along rows, shifted by the row's maximum so that no exponential overflows.
+//
+//   p(i, j) = exp(x(i, j) - m(i)) / sum_k exp(x(i, k) - m(i)),   m(i) = max_k x(i, k)
+//
+// A workgroup has ROWS_PER_GROUP x LANES invocations; lane l of a row owns the columns j = l, l + LANES, ... in
+// all three passes, so p may overwrite x.
+//
+// As it stands: x and p are [32, 64]. Bindings: the buffers of x and p in the order of their first use; then, inside
+// a loop over time, a uniform { t }.
+
+//#begin bindings
+@group(0) @binding(0) var<storage, read> b0: array<f32>;
+@group(0) @binding(1) var<storage, read_write> b1: array<f32>;
+//#end bindings
+
+//#begin constants
+const ROWS = 32;
+const COLUMNS = 64;
+const ROWS_PER_GROUP = 4;
+const LANES = 16;
+//#end constants
+const THREADS = ROWS_PER_GROUP * LANES;
+const LOWEST = -3.4028234663852886e38f;
+
+var<workgroup> partial: array<f32, THREADS>;
+
+//#begin input
+fn input(i: i32, j: i32) -> f32 {
+  return b0[64 * i + j];
+}
+//#end input
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  //#begin workgroup
+  let workgroup = i32(group.x);
+  //#end workgroup
+  let lane = i32(thread) % LANES;
+  let slot = i32(thread) / LANES;
+  let i = workgroup * ROWS_PER_GROUP + slot;
+  let first = select(COLUMNS, lane, i < ROWS); // nothing to do beyond the last row
+  let own = slot * LANES + lane;
+
+  var largest = LOWEST;
+  for (var j = first; j < COLUMNS; j += LANES) {
+    largest = max(largest, input(i, j));
+  }
+  partial[own] = largest;
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial[own] = max(partial[own], partial[own + half]);
+    }
+  }
+  workgroupBarrier();
+  largest = partial[slot * LANES];
+  workgroupBarrier();
+
+  var sum = 0f;
+  for (var j = first; j < COLUMNS; j += LANES) {
+    sum += exp(input(i, j) - largest);
+  }
+  partial[own] = sum;
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial[own] += partial[own + half];
+    }
+  }
+  workgroupBarrier();
+  sum = partial[slot * LANES];
+
+  for (var j = first; j < COLUMNS; j += LANES) {
+    let p = exp(input(i, j) - largest) / sum;
+    //#begin output
+    b1[64 * i + j] = p;
+    //#end output
+  }
+}

@@ -1,0 +1,137 @@
+// Softmax cross-entropy and its gradient with respect to the logits o, per row i with weight w and target t:
+//
+//   loss(i)        = w (s lse(o) - t.o) = w (s log sum_j exp(z_j) - sum_j t_j z_j)
+//   gradient(i, j) = w (s softmax(o)_j - t_j)                     z_j = o_j - max_k o_k,  s = sum_j t_j
+//
+// The second form of the loss does not subtract large numbers. A target by class number is a one-hot t, s = 1; a
+// number outside [0, COLUMNS) reads nothing, and makes the row NaN unless its weight is 0.
+//
+// A workgroup has ROWS_PER_GROUP x LANES invocations; lane l of a row owns the columns j = l, l + LANES, ... in
+// every pass, so the gradient may overwrite the logits.
+//
+// As it stands: logits [32, 64], class targets, loss and gradient. Bindings: the buffers of the stage in the order of
+// their first use; then, inside a loop over time, a uniform { t }.
+
+//#begin bindings
+@group(0) @binding(0) var<storage, read> b0: array<f32>;
+@group(0) @binding(1) var<storage, read> b1: array<i32>;
+@group(0) @binding(2) var<storage, read> b2: array<f32>;
+@group(0) @binding(3) var<storage, read_write> b3: array<f32>;
+@group(0) @binding(4) var<storage, read_write> b4: array<f32>;
+//#end bindings
+
+//#begin constants
+const ROWS = 32;
+const COLUMNS = 64;
+const ROWS_PER_GROUP = 4;
+const LANES = 16;
+//#end constants
+const THREADS = ROWS_PER_GROUP * LANES;
+const LOWEST = -3.4028234663852886e38f;
+
+//#begin functions
+fn from_bits(bits: u32) -> f32 {
+  return bitcast<f32>(bits);
+}
+//#end functions
+
+// Of each lane: the sum of exp(z), of t z, and of t.
+struct Sums {
+  exponentials: f32,
+  target_logit: f32,
+  target_sum: f32,
+}
+
+var<workgroup> partial_max: array<f32, THREADS>;
+var<workgroup> partial_sums: array<Sums, THREADS>;
+
+fn combine(x: Sums, y: Sums) -> Sums {
+  return Sums(
+    x.exponentials + y.exponentials,
+    x.target_logit + y.target_logit,
+    x.target_sum + y.target_sum,
+  );
+}
+
+//#begin operands
+fn logit(i: i32, j: i32) -> f32 {
+  return b0[64 * i + j];
+}
+fn row_weight(i: i32) -> f32 {
+  return b2[i];
+}
+fn row_class(i: i32) -> i32 {
+  return b1[i];
+}
+fn target_at(i: i32, j: i32, label: i32) -> f32 {
+  return select(0f, 1f, j == label);
+}
+//#end operands
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  //#begin workgroup
+  let workgroup = i32(group.x);
+  //#end workgroup
+  let lane = i32(thread) % LANES;
+  let slot = i32(thread) / LANES;
+  let i = workgroup * ROWS_PER_GROUP + slot;
+  let first = select(COLUMNS, lane, i < ROWS); // nothing to do beyond the last row
+  let own = slot * LANES + lane;
+  let label = row_class(min(i, ROWS - 1));
+
+  var largest = LOWEST;
+  for (var j = first; j < COLUMNS; j += LANES) {
+    largest = max(largest, logit(i, j));
+  }
+  partial_max[own] = largest;
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial_max[own] = max(partial_max[own], partial_max[own + half]);
+    }
+  }
+  workgroupBarrier();
+  largest = partial_max[slot * LANES];
+
+  var sums = Sums(0f, 0f, 0f);
+  for (var j = first; j < COLUMNS; j += LANES) {
+    let z = logit(i, j) - largest;
+    let t = target_at(i, j, label);
+    // t = 0 contributes nothing even where z is minus infinity.
+    sums = combine(sums, Sums(exp(z), select(t * z, 0f, t == 0f), t));
+  }
+  partial_sums[own] = sums;
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    workgroupBarrier();
+    if (lane < half) {
+      partial_sums[own] = combine(partial_sums[own], partial_sums[own + half]);
+    }
+  }
+  workgroupBarrier();
+  sums = partial_sums[slot * LANES];
+
+  if (i >= ROWS) {
+    return;
+  }
+  let w = row_weight(i);
+  var scale = sums.target_sum;
+  //#begin unknown
+  if ((label < 0 || label >= COLUMNS) && w != 0f) {
+    scale = from_bits(0x7fc00000u);
+  }
+  //#end unknown
+  if (lane == 0) {
+    let loss = w * (scale * log(sums.exponentials) - sums.target_logit);
+    //#begin loss
+    b3[i] = loss;
+    //#end loss
+  }
+  for (var j = first; j < COLUMNS; j += LANES) {
+    let p = exp(logit(i, j) - largest) / sums.exponentials;
+    let gradient = w * (scale * p - target_at(i, j, label));
+    //#begin gradient
+    b4[64 * i + j] = gradient;
+    //#end gradient
+  }
+}

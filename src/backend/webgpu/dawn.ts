@@ -1,0 +1,29 @@
+/** WebGPU in Node: Dawn, from the optional peer dependency `webgpu`. Not for browsers. */
+import { KronogradError } from '../../errors.js';
+import { WebGpuBackend } from './webgpu-backend.js';
+
+/**
+ * Loads Dawn.
+ * @param toggles Dawn's options, such as `enable-dawn-features=disable_robustness`.
+ * @throws KronogradError NO_ADAPTER when the package is not installed or has no binary for this platform.
+ */
+export async function loadDawn(toggles: readonly string[] = []): Promise<GPU> {
+  try {
+    const { create, globals } = await import('webgpu');
+    // The constants (GPUBufferUsage and the like), where the standard has them.
+    for (const [name, value] of Object.entries(globals))
+      if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true });
+    return create([...toggles]);
+  } catch (cause) {
+    throw new KronogradError('NO_ADAPTER', `Dawn cannot be loaded: ${(cause as Error).message}`, {
+      where: 'the npm package `webgpu`',
+      fix: 'npm install webgpu, or use the CPU backend',
+      cause,
+    });
+  }
+}
+
+/** A backend on Dawn. @throws KronogradError NO_ADAPTER */
+export async function createDawnBackend(toggles: readonly string[] = []): Promise<WebGpuBackend> {
+  return WebGpuBackend.create(await loadDawn(toggles));
+}

@@ -1,0 +1,55 @@
+/** The WebGPU backend: in browsers on `navigator.gpu`, in Node on Dawn. */
+import type { Type } from '../../program/program.js';
+import type { Schedule } from '../../schedule/schedule.js';
+import { globalGpu, requestAdapter } from './adapter.js';
+import { Device } from './device.js';
+import { WebGpuExecutable } from './executable.js';
+import { Pipelines } from './pipelines.js';
+import { WebGpuTensor } from './tensor.js';
+
+export class WebGpuBackend implements Disposable {
+  readonly name = 'webgpu';
+  readonly device: Device;
+  readonly pipelines: Pipelines;
+  /** Held because Dawn's objects live only as long as the one that made them; let go at disposal. */
+  gpu: GPU | undefined;
+
+  private constructor(gpu: GPU | undefined, device: Device) {
+    this.gpu = gpu;
+    this.device = device;
+    this.pipelines = new Pipelines(device);
+  }
+
+  /**
+   * @param gpu in Node what `loadDawn` gives; by default the browser's.
+   * @throws KronogradError NO_ADAPTER
+   */
+  static async create(gpu: GPU | undefined = globalGpu()): Promise<WebGpuBackend> {
+    return new WebGpuBackend(gpu, await Device.request(await requestAdapter(gpu)));
+  }
+
+  get description(): string {
+    return this.device.name;
+  }
+
+  tensor(type: Type): WebGpuTensor {
+    return new WebGpuTensor(this.device, type);
+  }
+
+  /** An executable of a schedule made by hand or by the scheduler. @throws KronogradError KERNEL, MEMORY */
+  compileSchedule(schedule: Schedule): Promise<WebGpuExecutable> {
+    return WebGpuExecutable.create(this.device, this.pipelines, schedule);
+  }
+
+  async finish(): Promise<void> {
+    this.device.check();
+    await this.device.gpu.queue.onSubmittedWorkDone();
+    await this.device.settled();
+    this.device.check();
+  }
+
+  [Symbol.dispose](): void {
+    this.device[Symbol.dispose]();
+    this.gpu = undefined;
+  }
+}
