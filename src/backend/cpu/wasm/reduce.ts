@@ -1,0 +1,118 @@
+/**
+ * Sums and maxima over some axes of a domain. Where the operands are contiguous along a reduced axis, rows of it
+ * are reduced in a register; otherwise rows along a kept axis are combined in scratch memory, one for each place
+ * in the reduced axes. Both orders are fixed.
+ */
+import type { ReduceStage, Ref } from '../../../../kernels/stage.js';
+import { startAddress } from './addresses.js';
+import { inDomain, mapOperands, operandsOf, simplify } from './domain.js';
+import type { CompiledStage, Environment } from './environment.js';
+import { affine, i32, storeLane } from './expression.js';
+import { nest } from './nest.js';
+import { combine, neutral, Reduction } from './reduction.js';
+import { Rows } from './rows.js';
+
+/** Elements of a kept row that are combined at a time: what stays in a first-level cache. */
+const CHUNK = 2048;
+
+/** The kept and the reduced axes, each as few as possible; `axes` index [...kept, ...reduced]. */
+interface Axes {
+  readonly shape: readonly number[];
+  readonly axes: readonly (number | null)[];
+}
+
+export function compileReduce(stage: ReduceStage, environment: Environment): CompiledStage {
+  const { scalars, stores } = stage;
+  const rank = stage.kept.length;
+  const operands = operandsOf(scalars);
+  const along = (from: number, to?: number) =>
+    operands.map((operand) => ({ ...operand, strides: operand.strides.slice(from, to) }));
+  const kept = simplify(stage.kept, [...along(0, rank), ...stores]);
+  const local = simplify(stage.reduced, along(rank));
+  const reduced = { ...local, axes: local.axes.map((axis) => (axis === null ? null : axis + rank)) };
+
+  const contiguous = (axis: number | null | undefined) =>
+    operands.filter(({ strides }) => strides[axis ?? -1] === 1).length;
+  const compile = contiguous(kept.axes.at(-1)) > contiguous(reduced.axes.at(-1)) ? combineRows : reduceRows;
+  return compile(stage, environment, kept, reduced);
+}
+
+function reduceRows(stage: ReduceStage, environment: Environment, kept: Axes, reduced: Axes): CompiledStage {
+  const f = environment.module.function('i32');
+  const t = f.parameter(0);
+  const domain = { shape: [...kept.shape, ...reduced.shape], axes: [...kept.axes, ...reduced.axes] };
+  const scalars = stage.scalars.map((scalar) => mapOperands(scalar, (operand) => inDomain(operand, domain)));
+  const rows = new Rows(f, environment, scalars, [stage.value]);
+  const reduction = new Reduction(f, stage.fn);
+  const stores = stage.stores.map((ref) => {
+    const bytes = inDomain(ref, kept).strides.map((stride) => 4 * stride);
+    return { start: f.let('i32', startAddress(ref, t)), bytes };
+  });
+  rows.enter(t);
+  nest(f, kept.shape, (place) => {
+    reduction.start();
+    nest(f, reduced.shape.slice(0, -1), (outer) =>
+      rows.row([...place, ...outer], i32.constant(0), i32.constant(reduced.shape.at(-1)!), (lanes, value) =>
+        reduction.add(value(stage.value), lanes),
+      ),
+    );
+    const result = reduction.finish();
+    for (const { start, bytes } of stores) storeLane(f, affine(start, place, bytes), 0, 0, result);
+  });
+  return { prepare: null, execute: f };
+}
+
+function combineRows(stage: ReduceStage, environment: Environment, kept: Axes, reduced: Axes): CompiledStage {
+  const f = environment.module.function('i32');
+  const t = f.parameter(0);
+  const extent = kept.shape.at(-1)!;
+  const domain = {
+    shape: [...kept.shape.slice(0, -1), ...reduced.shape, extent],
+    axes: [...kept.axes.slice(0, -1), ...reduced.axes, kept.axes.at(-1)!],
+  };
+  environment.scratch.reset();
+  const { base } = environment.scratch;
+  const scratch = environment.scratch.take(4 * Math.min(CHUNK, extent));
+  // The chunk is addressed as if it were the whole row, in a buffer of its own.
+  const origin = f.local('i32');
+  const buffer = environment.buffers.length;
+  const origins = new Map([[buffer, (g: typeof f) => g.get(origin)]]);
+  const chunk = (rank: number): Ref => ({
+    buffer,
+    offset: 0,
+    strides: [...Array<number>(rank - 1).fill(0), 1],
+    time: null,
+  });
+
+  const start = new Rows(f, environment, [{ kind: 'constant', value: neutral[stage.fn] }], [0], origins);
+  const started = start.access(chunk(1));
+  const scalars = stage.scalars.map((scalar) => mapOperands(scalar, (operand) => inDomain(operand, domain)));
+  const rows = new Rows(f, environment, scalars, [stage.value], origins);
+  const running = rows.access(chunk(domain.shape.length));
+  const finish = new Rows(
+    f,
+    environment,
+    [{ kind: 'load', ref: chunk(kept.shape.length), gather: null }],
+    [0],
+    origins,
+  );
+  const stores = stage.stores.map((ref) => finish.access(inDomain(ref, kept)));
+
+  f.for(i32.constant(0), i32.constant(extent), CHUNK, (from) => {
+    const to = f.let('i32', i32.min(i32.plus(from, CHUNK), extent));
+    f.set(origin, affine(i32.plus(base, scratch), [from], [-4]));
+    for (const pass of [start, rows, finish]) pass.enter(t);
+    nest(f, kept.shape.slice(0, -1), (outer) => {
+      start.row([], from, to, (lanes, value) => started.store(lanes, value(0)));
+      nest(f, reduced.shape, (place) =>
+        rows.row([...outer, ...place], from, to, (lanes, value) =>
+          running.store(lanes, combine[stage.fn](running.load(lanes), value(stage.value))),
+        ),
+      );
+      finish.row(outer, from, to, (lanes, value) => {
+        for (const store of stores) store.store(lanes, value(0));
+      });
+    });
+  });
+  return { prepare: null, execute: f };
+}
