@@ -3,6 +3,7 @@ import source from '../shaders/softmax.wgsl';
 import { Bindings } from './bindings.js';
 import { costOf } from './cost.js';
 import type { Kernel, KernelLimits } from './kernel.js';
+import { calledFunctions } from './scalars.js';
 import type { BufferSpec, SoftmaxStage } from './stage.js';
 import { fillTemplate } from './template.js';
 import { foldedWorkgroup, foldWorkgroups, powerOfTwoFrom } from './workgroups.js';
@@ -34,6 +35,7 @@ export function softmaxKernel(
   const code = fillTemplate(source, {
     bindings: bindings.declarations(limits),
     constants,
+    functions: calledFunctions([source]),
     input: ['fn input(i: i32, j: i32) -> f32 {', `  return ${load};`, '}'],
     workgroup: [`let workgroup = ${foldedWorkgroup(workgroups)};`],
     output: [store],

@@ -37,14 +37,13 @@ export function softmaxCrossEntropyKernel(
   const lossStore = loss === null ? [] : [bindings.store(loss, ['i'], 'loss')];
   const gradientStore = gradient === null ? [] : [bindings.store(gradient, ['i', 'j'], 'gradient')];
   const { workgroups, constants } = splitRows(stage.rows, stage.columns, limits);
-  const unknown = byClass ? unknownClass : [];
   const code = fillTemplate(source, {
     bindings: bindings.declarations(limits),
     constants,
-    functions: calledFunctions(unknown),
+    functions: calledFunctions([source]),
     operands,
     workgroup: [`let workgroup = ${foldedWorkgroup(workgroups)};`],
-    unknown,
+    unknown: byClass ? unknownClass : [],
     loss: lossStore,
     gradient: gradientStore,
   });

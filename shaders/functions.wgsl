@@ -1,7 +1,7 @@
 // Functions of one element that WGSL lacks or leaves too loose, one region each. Generators copy in what they call.
 //
 // WGSL promises tanh to 1e-5 absolute and log to 2^-21 near 1, which is coarser than the tests allow, and lets
-// max, min and clamp drop a NaN. These keep f32's accuracy for all x, and a NaN comes out of every one of them
+// max, min, clamp and even exp and log drop a NaN. These keep f32's accuracy for all x, and a NaN comes out of every one of them
 // so that a diverging run shows.
 
 //#begin from_bits
@@ -17,6 +17,22 @@ fn is_nan(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 //#end is_nan
+
+//#begin exponential
+// Some exp functions (SwiftShader's) turn a NaN into infinity, and 1 / (1 + infinity) would then hide it.
+fn exponential(x: f32) -> f32 {
+  return select(exp(x), x, is_nan(x));
+}
+//#end exponential
+
+//#begin logarithm
+// SwiftShader's log of a NaN, of infinity and of 0 is a finite number.
+fn logarithm(x: f32) -> f32 {
+  let finite = select(log(x), x, x > 3.4028234663852886e38f);
+  let positive = select(finite, from_bits(0xff800000u), x == 0f);
+  return select(positive, from_bits(0x7fc00000u), x < 0f || is_nan(x));
+}
+//#end logarithm
 
 //#begin maximum
 fn maximum(x: f32, y: f32) -> f32 {
@@ -48,7 +64,7 @@ fn hyperbolic_tangent(x: f32) -> f32 {
   p = p * z + 1.33314422036e-1f;
   p = p * z - 3.33332819422e-1f;
   let near = p * z * x + x;
-  let e = exp(-2f * abs(x));
+  let e = exponential(-2f * abs(x));
   let far = (1f - e) / (1f + e);
   return select(select(far, -far, x < 0f), near, abs(x) < 0.625f);
 }
@@ -56,7 +72,7 @@ fn hyperbolic_tangent(x: f32) -> f32 {
 
 //#begin sigmoid
 fn sigmoid(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = exponential(-abs(x));
   return select(e, 1f, x >= 0f) / (1f + e);
 }
 //#end sigmoid
@@ -65,7 +81,7 @@ fn sigmoid(x: f32) -> f32 {
 // max(x, 0) + log1p(e) with e = exp(-|x|) in [0, 1]; log1p(e) = 2 artanh(q), q = e / (2 + e) <= 1/3, by its series
 // up to q^13 (the rest is below 1e-8).
 fn softplus(x: f32) -> f32 {
-  let e = exp(-abs(x));
+  let e = exponential(-abs(x));
   let q = e / (2f + e);
   let z = q * q;
   var p = 1f / 13f;

@@ -22,6 +22,15 @@ const LANES = 16;
 const THREADS = ROWS_PER_GROUP * LANES;
 const LOWEST = -3.4028234663852886e38f;
 
+//#begin functions
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+fn exponential(x: f32) -> f32 {
+  return select(exp(x), x, is_nan(x));
+}
+//#end functions
+
 var<workgroup> partial: array<f32, THREADS>;
 
 //#begin input
@@ -58,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
   var sum = 0f;
   for (var j = first; j < COLUMNS; j += LANES) {
-    sum += exp(input(i, j) - largest);
+    sum += exponential(input(i, j) - largest);
   }
   partial[own] = sum;
   for (var half = LANES / 2; half > 0; half /= 2) {
@@ -71,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   sum = partial[slot * LANES];
 
   for (var j = first; j < COLUMNS; j += LANES) {
-    let p = exp(input(i, j) - largest) / sum;
+    let p = exponential(input(i, j) - largest) / sum;
     //#begin output
     b1[64 * i + j] = p;
     //#end output

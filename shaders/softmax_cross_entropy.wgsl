@@ -33,6 +33,15 @@ const LOWEST = -3.4028234663852886e38f;
 fn from_bits(bits: u32) -> f32 {
   return bitcast<f32>(bits);
 }
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+fn exponential(x: f32) -> f32 {
+  return select(exp(x), x, is_nan(x));
+}
+fn logarithm(x: f32) -> f32 {
+  return select(log(x), x, is_nan(x));
+}
 //#end functions
 
 // Of each lane: the sum of exp(z), of t z, and of t.
@@ -99,7 +108,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let z = logit(i, j) - largest;
     let t = target_at(i, j, label);
     // t = 0 contributes nothing even where z is minus infinity.
-    sums = combine(sums, Sums(exp(z), select(t * z, 0f, t == 0f), t));
+    sums = combine(sums, Sums(exponential(z), select(t * z, 0f, t == 0f), t));
   }
   partial_sums[own] = sums;
   for (var half = LANES / 2; half > 0; half /= 2) {
@@ -122,13 +131,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   //#end unknown
   if (lane == 0) {
-    let loss = w * (scale * log(sums.exponentials) - sums.target_logit);
+    let loss = w * (scale * logarithm(sums.exponentials) - sums.target_logit);
     //#begin loss
     b3[i] = loss;
     //#end loss
   }
   for (var j = first; j < COLUMNS; j += LANES) {
-    let p = exp(logit(i, j) - largest) / sums.exponentials;
+    let p = exponential(logit(i, j) - largest) / sums.exponentials;
     let gradient = w * (scale * p - target_at(i, j, label));
     //#begin gradient
     b4[64 * i + j] = gradient;
