@@ -169,6 +169,12 @@ export class FunctionBuilder {
     });
   }
 
+  /** Leaves the `while` whose body this is directly in. */
+  breakIf(condition: Expression): void {
+    condition(this);
+    this.#code.push(0x0d, 0x01);
+  }
+
   /** for (index = from; index < to; index += step) body(index) */
   for(from: Expression, to: Expression, step: number, body: (index: Expression) => void): void {
     const local = this.local('i32');

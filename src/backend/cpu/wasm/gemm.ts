@@ -21,6 +21,7 @@ const PACKED_A = 1 << 16;
 const SUMS = 1 << 13;
 
 const roundUp = (x: number, multiple: number): number => Math.ceil(x / multiple) * multiple;
+const roundDown = (x: number, multiple: number): number => Math.floor(x / multiple) * multiple;
 const bytes = (elements: number): number => 4 * elements;
 
 /** The order and the sizes of the blocks. */
@@ -50,19 +51,22 @@ const isFed = (stage: GemmStage, slot: number): boolean =>
   stage.terms.some((term) => term.depth > 0 && term.slots.some((fed) => fed.slot === slot));
 
 function chooseBlocks(stage: GemmStage): Blocking {
-  const depth = stage.terms.reduce((sum, term) => sum + (isRowMajor(term.a) ? 0 : term.depth), 0);
-  const packable = roundUp(PACKED_A / Math.max(depth, 1), TILE_ROWS);
-  const block = Math.min(ROW_BLOCK, Math.max(packable, 4 * TILE_ROWS));
-  const rows = Math.min(block, roundUp(stage.rows, TILE_ROWS));
-  const fitting = roundUp(SUMS / (rows * stage.slots) - PANEL + 1, PANEL);
-  const columns = Math.min(Math.max(fitting, PANEL), roundUp(stage.columns, PANEL));
+  const packedDepth = stage.terms.reduce((sum, term) => sum + (isRowMajor(term.a) ? 0 : term.depth), 0);
+  const packable = Math.max(roundDown(PACKED_A / Math.max(packedDepth, 1), TILE_ROWS), 4 * TILE_ROWS);
+  const rows = Math.min(ROW_BLOCK, packable, roundUp(stage.rows, TILE_ROWS));
+  const summable = Math.max(roundDown(SUMS / (rows * stage.slots), PANEL), PANEL);
+  const columns = Math.min(summable, roundUp(stage.columns, PANEL));
   return { rows, columns, sumsStride: stage.slots * columns };
 }
 
 /** Whether the microkernel can read A as it is: rows are contiguous. */
 const isRowMajor = (a: Ref): boolean => a.strides[2] === 1 && a.strides[1]! >= 0;
 
-/** @param isInvariant Whether an operand's elements are the same in all iterations of the loop around the stage. */
+/**
+ * The stores must not overlap what the terms read: blocks are stored while others are yet to be computed.
+ *
+ * @param isInvariant Whether an operand's elements are the same in all iterations of the loop around the stage.
+ */
 export function compileGemm(
   stage: GemmStage,
   environment: Environment,
@@ -144,10 +148,12 @@ function packB(
   });
 }
 
-/** A block of rows of A as the microkernel reads it, in elements; a tile is TILE_ROWS rows. */
+/** A block of rows of A as the microkernel reads it, in elements. */
 interface RowBlock {
   readonly address: Expression;
-  readonly tileStride: number;
+  /** From the tile that begins at row i to the one that begins at row i + TILE_ROWS, divided by TILE_ROWS. */
+  readonly rowStep: number;
+  /** Within a tile. */
   readonly strides: { readonly row: number; readonly inner: number };
 }
 
@@ -163,7 +169,7 @@ function rowBlock(
   const [batchStride, row, inner] = operand.term.a.strides;
   const source = f.let('i32', affine(operand.a, [b, i0], [bytes(batchStride!), bytes(row!)]));
   if (operand.packedA === null) {
-    return { address: source, tileStride: TILE_ROWS * row!, strides: { row: row!, inner: inner! } };
+    return { address: source, rowStep: row!, strides: { row: row!, inner: inner! } };
   }
   const address = i32.plus(scratch.base, operand.packedA);
   const { depth } = operand.term;
@@ -174,7 +180,7 @@ function rowBlock(
     along: { stride: inner!, extent: depth },
     width: TILE_ROWS,
   });
-  return { address, tileStride: TILE_ROWS * depth, strides: { row: 1, inner: TILE_ROWS } };
+  return { address, rowStep: depth, strides: { row: 1, inner: TILE_ROWS } };
 }
 
 /** Adds one term's product to the sums of rows x [j0, end); starts them where the term is a slot's first. */
@@ -218,8 +224,7 @@ function multiplyBlock(
         const tile = (callee: FunctionBuilder, i: Expression) =>
           f.call(
             callee,
-            // Tiles are counted in rows, so the strides of tiles are divided by TILE_ROWS: they are multiples of it.
-            affine(aStart, [i], [bytes(strip.tileStride / TILE_ROWS)]),
+            affine(aStart, [i], [bytes(strip.rowStep)]),
             bStart,
             affine(cStart, [i], [bytes(blocks.sumsStride)]),
             count,

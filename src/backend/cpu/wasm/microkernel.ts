@@ -11,6 +11,8 @@ export const TILE_ROWS = 4;
 /** Columns of a tile, and of a panel of B: two vectors. 4 x 2 sums, and what feeds them, fit 16 registers. */
 export const PANEL = 8;
 const VECTORS = PANEL / 4;
+/** Inner indices per round of the loop. */
+const UNROLL = 4;
 
 export interface TileShape {
   readonly rows: number;
@@ -39,21 +41,28 @@ export function microkernel(module: ModuleBuilder, shape: TileShape): FunctionBu
     });
 
     const { row, inner } = shape.aStrides;
-    // Not unrolled: V8 would move the loads of all rounds to the front, and spill sums to make room for them.
-    f.while(i32.greater(get(depth), i32.constant(0)), () => {
+    const step = (u: number): void => {
       const columns = Array.from({ length: VECTORS }, (_, v) =>
-        f.let('v128', load('v128.load', get(b), 16 * v)),
+        f.let('v128', load('v128.load', get(b), 4 * (u * PANEL + 4 * v))),
       );
       for (let i = 0; i < shape.rows; i++) {
-        const element = f.let('v128', load('v128.load32_splat', get(a), 4 * i * row));
+        const element = f.let('v128', load('v128.load32_splat', get(a), 4 * (i * row + u * inner)));
         columns.forEach((column, v) => {
           const sum = sums[i * VECTORS + v]!;
           f.set(sum, f32x4.add(get(sum), f32x4.mul(element, column)));
         });
       }
-      f.set(a, i32.plus(get(a), 4 * inner));
-      f.set(b, i32.plus(get(b), 4 * PANEL));
-      f.set(depth, i32.plus(get(depth), -1));
+    };
+    f.while(i32.greater(get(depth), i32.constant(0)), () => {
+      for (let u = 0; u < UNROLL; u++) {
+        // The exit also keeps the rounds apart: V8 would move the loads of all rounds to the front, and spill
+        // sums to make room for them.
+        if (u > 0) f.breakIf(i32.less(get(depth), i32.constant(u + 1)));
+        step(u);
+      }
+      f.set(a, i32.plus(get(a), 4 * UNROLL * inner));
+      f.set(b, i32.plus(get(b), 4 * UNROLL * PANEL));
+      f.set(depth, i32.plus(get(depth), -UNROLL));
     });
 
     sums.forEach((sum, k) => {
