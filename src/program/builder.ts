@@ -305,6 +305,15 @@ export class Builder implements Algebra<Value> {
         : { name, value: output, updates: null },
     );
     for (const { name, value, updates } of list) {
+      if (updates !== name && this.#inputs.some((i) => i.name === name))
+        throw new KronogradError(
+          'PROGRAM',
+          `'${name}' names both an input and an output that does not update it`,
+          {
+            where: name,
+            fix: 'give the output a name of its own',
+          },
+        );
       if (updates === null) continue;
       const input = this.#inputs.find((i) => i.name === updates);
       if (input === undefined || !sameShape(input.value.type.shape, value.type.shape))

@@ -57,6 +57,11 @@ export class Residuals {
   #isAtHand(value: Value): boolean {
     const { constants, xs } = bodyInputs(this.#op);
     if (constants.includes(value) || xs.includes(value)) return true;
-    return value.node.op.kind !== 'input' && this.#isFree(value);
+    const { kind } = value.node.op;
+    return (
+      kind === 'constant' ||
+      kind === 'iota' ||
+      (kind !== 'input' && this.#isFree(value) && value.node.inputs.every((v) => this.#isAtHand(v)))
+    );
   }
 }

@@ -4,158 +4,10 @@ import { interpret } from '../../src/backend/cpu/interpret.js';
 import { adjoint, gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
 import { printProgram } from '../../src/program/print.js';
-import { float, int, type Program, sizeOf, type Value } from '../../src/program/program.js';
+import { float, type Program, type Value } from '../../src/program/program.js';
 import { tangent } from '../../src/program/tangent.js';
 import { dot, expectClose, randomInputs, relativeError } from '../support/numbers.js';
-
-/** Builds y from inputs; `wrt` names those that move. Integer inputs hold ids below 3. */
-interface Case {
-  readonly name: string;
-  readonly build: (b: Builder) => { readonly y: Value; readonly wrt: readonly Value[] };
-}
-
-const unaries = ['exp', 'tanh', 'sigmoid', 'relu', 'softplus', 'neg'] as const;
-const positives = ['log', 'sqrt'] as const;
-
-const cases: Case[] = [
-  ...unaries.map(
-    (fn): Case => ({
-      name: fn,
-      build: (b) => {
-        const x = b.input('x', float(3, 5));
-        return { y: b.call(fn, x), wrt: [x] };
-      },
-    }),
-  ),
-  ...positives.map(
-    (fn): Case => ({
-      name: fn,
-      build: (b) => {
-        const x = b.input('x', float(3, 5));
-        return { y: b.call(fn, b.add(b.mul(x, x), b.constant(0.5))), wrt: [x] };
-      },
-    }),
-  ),
-  ...(['add', 'sub', 'mul', 'max', 'min'] as const).map(
-    (fn): Case => ({
-      name: `${fn}, broadcast`,
-      build: (b) => {
-        const x = b.input('x', float(4, 1, 3));
-        const y = b.input('y', float(2, 1));
-        return { y: b.call(fn, x, y), wrt: [x, y] };
-      },
-    }),
-  ),
-  {
-    name: 'div',
-    build: (b) => {
-      const x = b.input('x', float(2, 3));
-      const y = b.input('y', float(3));
-      return { y: b.call('div', x, b.call('exp', y)), wrt: [x, y] };
-    },
-  },
-  {
-    name: 'select',
-    build: (b) => {
-      const x = b.input('x', float(2, 3));
-      const y = b.input('y', float(2, 3));
-      return { y: b.call('select', b.call('greater', x, y), b.mul(x, x), b.call('exp', y)), wrt: [x, y] };
-    },
-  },
-  ...[false, true].flatMap((transA) =>
-    [false, true].flatMap((transB) =>
-      [0, 3].map(
-        (batch): Case => ({
-          name: `gemm${transA ? 'T' : 'N'}${transB ? 'T' : 'N'}${batch ? ' batched' : ''}`,
-          build: (b) => {
-            const lead = batch ? [batch] : [];
-            const x = b.input('x', float(...lead, ...(transA ? [4, 2] : [2, 4])));
-            const y = b.input('y', float(...lead, ...(transB ? [5, 4] : [4, 5])));
-            return { y: b.gemm(x, y, { transA, transB }), wrt: [x, y] };
-          },
-        }),
-      ),
-    ),
-  ),
-  {
-    name: 'views',
-    build: (b) => {
-      const x = b.input('x', float(4, 6));
-      const parts = b.split(x, 1, 3);
-      const joined = b.concat([b.mul(parts[2]!, parts[0]!), parts[1]!, b.slice(x, 1, 1, 3)], 1);
-      return { y: b.transpose(b.reshape(joined, [2, 2, 7]), [2, 0, 1]), wrt: [x] };
-    },
-  },
-  {
-    name: 'sum and broadcast',
-    build: (b) => {
-      const x = b.input('x', float(2, 3, 4));
-      const s = b.sum(b.mul(x, x), [0, 2]);
-      return { y: b.mul(b.broadcast(b.reshape(s, [3, 1]), [3, 4]), b.sum(x, [0])), wrt: [x] };
-    },
-  },
-  ...([0, 1] as const).flatMap((axis): Case[] => [
-    {
-      name: `gather axis ${axis}`,
-      build: (b) => {
-        const table = b.input('table', axis === 0 ? float(3, 4) : float(4, 3));
-        const y = b.gather(table, b.input('ids', int(2, 3)), axis);
-        return { y: b.mul(y, y), wrt: [table] };
-      },
-    },
-    {
-      name: `scatterAdd axis ${axis}`,
-      build: (b) => {
-        const values = b.input('values', float(2, 3, 4));
-        const y = b.scatterAdd(b.input('ids', int(2, 3)), b.mul(values, values), 3, axis);
-        return { y: b.mul(y, y), wrt: [values] };
-      },
-    },
-  ]),
-  {
-    name: 'softmax',
-    build: (b) => {
-      const x = b.input('x', float(3, 4));
-      return { y: b.softmax(x), wrt: [x] };
-    },
-  },
-  ...(['int', 'float'] as const).map(
-    (dtype): Case => ({
-      name: `softmaxCrossEntropy, ${dtype === 'int' ? 'classes' : 'dense'}, loss and gradient`,
-      build: (b) => {
-        const x = b.input('x', float(2, 2, 3));
-        const target = b.input('ids', dtype === 'int' ? int(2, 2) : float(2, 2, 3));
-        const { loss, gradient } = b.softmaxCrossEntropy(x, target, b.input('w', float(2, 2)));
-        return { y: b.add(gradient, b.reshape(loss, [2, 2, 1])), wrt: [x] };
-      },
-    }),
-  ),
-  ...([1, -1] as const).map(
-    (direction): Case => ({
-      name: `scan, direction ${direction}: every kind of port, a carry that does not start out moving`,
-      build: (b) => {
-        const w = b.input('w', float(3, 3));
-        const h0 = b.input('h0', float(2, 3));
-        const x = b.input('x', float(4, 2, 3));
-        const { node, finals, stacks, sums } = b.scan(
-          { length: 4, direction, constants: [w], initial: [h0, b.full([2, 3], 0)], xs: [x] },
-          (s, { constants: [w], carries: [h, c], xs: [x] }) => {
-            const a = s.add(s.linear(h!, w!), x!);
-            const next = s.call('tanh', a);
-            const c1 = s.add(s.mul(c!, s.call('sigmoid', a)), next);
-            return { carries: [next, c1], stacks: [s.mul(c1, next), next], sums: [s.mul(a, c1)] };
-          },
-        );
-        const history = b.port(node, { kind: 'history', carry: 0 });
-        const flat = (v: Value) => b.reshape(v, [sizeOf(v.type.shape)]);
-        return { y: b.concat([...finals, ...stacks, ...sums, history].map(flat), 0), wrt: [w, h0, x] };
-      },
-    }),
-  ),
-];
-
-const ids = (_: string, type: { shape: readonly number[] }) =>
-  Array.from({ length: sizeOf(type.shape) }, (_, i) => (i * 5 + 1) % 3);
+import { cases, ids } from '../support/programs.js';
 
 /** Values of a program with the named inputs moved by h * direction. */
 function moved(
@@ -182,7 +34,7 @@ describe.each(cases)('$name', ({ build }) => {
   // R of the adjoint: second derivatives.
   const hv = tangent(b, bars, along);
   const program = b.build({
-    y,
+    out: y,
     jv: jv!,
     ...Object.fromEntries(bars.map((v, i) => [`bar ${names[i]}`, v])),
     ...Object.fromEntries(hv.map((v, i) => [`hv ${names[i]}`, v])),
@@ -193,7 +45,7 @@ describe.each(cases)('$name', ({ build }) => {
 
   it('has the tangent that central differences give', () => {
     const h = 1e-5;
-    const [plus, minus] = [moved(program, inputs, by, h).y!, moved(program, inputs, by, -h).y!];
+    const [plus, minus] = [moved(program, inputs, by, h).out!, moved(program, inputs, by, -h).out!];
     // Central differences in float64: h^2 of truncation, 1e-16/h of rounding.
     expectClose(
       out.jv!,

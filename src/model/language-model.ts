@@ -1,0 +1,92 @@
+/** A character language model: embedding or one-hot input, stacked recurrent layers, a linear head. */
+import { cellNamed } from '../cells/index.js';
+import type { Builder } from '../program/builder.js';
+import { int, type Shape, type Value } from '../program/program.js';
+import { softmaxCrossEntropy } from './losses.js';
+import { type ParameterSpec, Parameters } from './parameters.js';
+import {
+  type Dropout,
+  outputFeatures,
+  type RecurrentConfig,
+  recurrent,
+  recurrentParameters,
+  stateShapes,
+} from './recurrent.js';
+
+export interface LanguageModelConfig {
+  readonly cell: string;
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly layers: number;
+  /** Features of a learned embedding, or classes fed as one-hot vectors. */
+  readonly embedding: number | 'one-hot';
+}
+
+export class LanguageModel {
+  readonly parameters: Parameters;
+  readonly #recurrent: RecurrentConfig;
+
+  constructor(readonly config: LanguageModelConfig) {
+    const { vocabulary, hidden, layers, embedding } = config;
+    const cell = cellNamed(config.cell);
+    this.#recurrent = { cell, input: embedding === 'one-hot' ? vocabulary : embedding, hidden, layers };
+    const features = outputFeatures(this.#recurrent);
+    // PyTorch's own initialisations: embeddings N(0, 1), recurrent layers U(+-1/sqrt(hidden)), linear U(+-1/sqrt(inputs)).
+    const uniform = (n: number) => ({ kind: 'uniform' as const, scale: 1 / Math.sqrt(n) });
+    const specs: ParameterSpec[] = Object.entries(recurrentParameters(this.#recurrent)).map(
+      ([name, shape]) => ({
+        name: `${cell.name}.${name}`,
+        shape,
+        init: uniform(hidden),
+      }),
+    );
+    if (embedding !== 'one-hot')
+      specs.unshift({
+        name: 'embedding.weight',
+        shape: [vocabulary, embedding],
+        init: { kind: 'normal', scale: 1 },
+      });
+    specs.push(
+      { name: 'head.weight', shape: [vocabulary, features], init: uniform(features) },
+      { name: 'head.bias', shape: [vocabulary], init: uniform(features) },
+    );
+    this.parameters = new Parameters(specs);
+  }
+
+  /** Shapes of the carried state for r streams. */
+  stateShapes(r: number): Record<string, Shape> {
+    return stateShapes(this.#recurrent, r);
+  }
+
+  /** Logits [T, r, vocabulary] for characters [T, r], and the state behind the last of them. */
+  logits(
+    on: Builder,
+    theta: Value,
+    characters: Value,
+    state: Readonly<Record<string, Value>>,
+    dropout?: Dropout,
+  ): { logits: Value; state: Record<string, Value> } {
+    const parameter = (name: string) => this.parameters.view(on, theta, name);
+    const { cell, embedding } = this.config;
+    const x = embedding === 'one-hot' ? characters : on.gather(parameter('embedding.weight'), characters);
+    const result = recurrent(on, this.#recurrent, {
+      x,
+      state,
+      parameter: (name) => parameter(`${cell}.${name}`),
+      dropout,
+    });
+    const logits = on.add(on.linear(result.output, parameter('head.weight')), parameter('head.bias'));
+    return { logits, state: result.state };
+  }
+
+  /** The mean cross-entropy, in nats, of predicting `targets` [T, r]; `weight` [T, r] holds mask and average. */
+  loss(on: Builder, logits: Value, targets: Value, weight: Value): Value {
+    return softmaxCrossEntropy(on, logits, targets, weight);
+  }
+}
+
+/** The inputs of every program over text: characters and the ones that follow them, [T, r]. */
+export const textInputs = (on: Builder, length: number, r: number) => ({
+  characters: on.input('characters', int(length, r)),
+  targets: on.input('targets', int(length, r)),
+});

@@ -1,0 +1,37 @@
+/**
+ * Adam (Kingma & Ba, algorithm 1) and AdamW (Loshchilov & Hutter, algorithm 2), with PyTorch's defaults:
+ *
+ *     m = b1 m + (1 - b1) g      v = b2 v + (1 - b2) g^2      theta -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)
+ */
+import { type Optimizer, withDecay } from './optimizer.js';
+
+export interface AdamOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+  readonly weightDecay?: number;
+  /** AdamW: theta shrinks by lr * weightDecay instead of the decay joining the gradient. */
+  readonly decoupled?: boolean;
+}
+
+export function adam(options: AdamOptions = {}): Optimizer {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decoupled = false } = options;
+  return {
+    name: decoupled ? 'adamw' : 'adam',
+    slots: ['m', 'v'],
+    scalars: (step, learningRate) => ({
+      stepSize: learningRate / (1 - beta1 ** step),
+      rootCorrection: Math.sqrt(1 - beta2 ** step),
+      decay: decoupled ? 1 - learningRate * weightDecay : 1,
+    }),
+    update(on, { theta, gradient, slots, scalars }) {
+      const c = (x: number) => on.constant(x);
+      const g = decoupled ? gradient : withDecay(on, gradient, theta, weightDecay);
+      const m = on.add(on.mul(slots.m!, c(beta1)), on.mul(g, c(1 - beta1)));
+      const v = on.add(on.mul(slots.v!, c(beta2)), on.mul(on.mul(g, g), c(1 - beta2)));
+      const root = on.add(on.call('div', on.call('sqrt', v), scalars.rootCorrection!), c(epsilon));
+      const step = on.mul(on.call('div', m, root), scalars.stepSize!);
+      return { theta: on.sub(decoupled ? on.mul(theta, scalars.decay!) : theta, step), slots: { m, v } };
+    },
+  };
+}

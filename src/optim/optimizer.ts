@@ -1,0 +1,41 @@
+/** First-order optimizers as equations over the flat parameter vector: one pointwise pass, on every backend. */
+import type { Builder } from '../program/builder.js';
+import type { Value } from '../program/program.js';
+
+export interface Optimizer {
+  readonly name: string;
+  /** Vectors of theta's size that it keeps between steps; all start at zero. */
+  readonly slots: readonly string[];
+  /** Scalars that change from step to step, for step = 1, 2, ... and the scheduled learning rate. */
+  readonly scalars: (step: number, learningRate: number) => Readonly<Record<string, number>>;
+  /** The new theta and slots. */
+  readonly update: (on: Builder, at: UpdateInputs) => { theta: Value; slots: Record<string, Value> };
+}
+
+export interface UpdateInputs {
+  readonly theta: Value;
+  readonly gradient: Value;
+  readonly slots: Readonly<Record<string, Value>>;
+  readonly scalars: Readonly<Record<string, Value>>;
+}
+
+/** The gradient of the loss with an L2 penalty: g + weightDecay * theta. */
+export const withDecay = (on: Builder, gradient: Value, theta: Value, weightDecay: number): Value =>
+  weightDecay === 0 ? gradient : on.add(gradient, on.mul(theta, on.constant(weightDecay)));
+
+/** The gradient scaled down to a norm of at most `limit`, and the norm it had: max|g| untouched below it. */
+export function clipByGlobalNorm(
+  on: Builder,
+  gradient: Value,
+  limit: number,
+): { gradient: Value; norm: Value } {
+  const norm = on.call('sqrt', on.sumAll(on.mul(gradient, gradient)));
+  if (limit === 0) return { gradient, norm };
+  // As PyTorch does it: limit / (norm + 1e-6), never above 1.
+  const scale = on.call(
+    'min',
+    on.constant(1),
+    on.call('div', on.constant(limit), on.add(norm, on.constant(1e-6))),
+  );
+  return { gradient: on.mul(gradient, scale), norm };
+}

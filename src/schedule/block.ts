@@ -1,0 +1,366 @@
+/**
+ * Fusion: the nodes of a program, or of a loop's body, gathered into groups of one dispatch each. Pointwise values
+ * join the group that produces what they read, a product's epilogue above all, as long as an element needs only
+ * elements at its own place; a reduction takes in what is only reduced.
+ */
+import { type Node, sizeOf, type Value } from '../program/program.js';
+import { type Access, identity, normal, sameAccess, throughBroadcast, throughView } from './access.js';
+import type { Storage } from './storage.js';
+
+/** A copy of `value` that must exist at `target`'s home: a carry's first value, an output, a part of a concat. */
+export interface Copy {
+  readonly value: Value;
+  readonly target: Value;
+}
+
+export interface Group {
+  readonly kind: 'pointwise' | 'gemm' | 'single' | 'scan';
+  readonly index: number;
+  /** Without time. */
+  readonly shape: readonly number[];
+  /** Pointwise members in order. */
+  readonly members: Value[];
+  readonly copies: Copy[];
+  /** The node of a single or a scan; the products of a gemm. */
+  readonly nodes: Node[];
+}
+
+/** How one product's result is seen by its group: a slot for each slice of its columns. */
+export interface GemmView {
+  readonly batch: number;
+  readonly rows: number;
+  /** Columns of the product, and of a slot. */
+  readonly width: number;
+  readonly columns: number;
+  /** The first column of each slot. */
+  readonly starts: readonly number[];
+}
+
+const isPointwise = (node: Node): boolean => ['map', 'gather', 'random'].includes(node.op.kind);
+
+/** Arithmetic is computed again up to this many calls rather than stored. */
+const CHEAP = 8;
+/** More running sums a thread than this would spill registers. */
+const MAX_SLOTS = 8;
+
+export class Block {
+  readonly groups: Group[] = [];
+  readonly #readyAt = new Map<Value, number>();
+  readonly #memberOf = new Map<Value, Group>();
+  readonly #users = new Map<Value, Node[]>();
+  readonly #local = new Set<Value>();
+  readonly #inline = new Map<Value, boolean>();
+  readonly #costs = new Map<Value, number>();
+
+  /**
+   * @param pinned values that must be stored whoever reads them: outputs and carries.
+   * @param length T inside a loop, else null.
+   */
+  constructor(
+    private readonly storage: Storage,
+    private readonly nodes: readonly Node[],
+    private readonly pinned: ReadonlySet<Value>,
+    private readonly length: number | null,
+  ) {
+    for (const node of nodes) {
+      for (const v of node.inputs) this.#users.set(v, [...(this.#users.get(v) ?? []), node]);
+      if (node.op.kind !== 'input') for (const v of node.outputs) this.#local.add(v);
+    }
+  }
+
+  /** Groups every node; `on` is told of each concat and scan when all that comes before it is grouped. */
+  gather(on: { concat: (node: Node) => void; scan: (node: Node) => void }): void {
+    for (const node of this.nodes) {
+      const value = node.outputs[0]!;
+      const { kind } = node.op;
+      if (kind === 'input' || kind === 'constant' || kind === 'iota' || this.storage.isView(value)) continue;
+      if (kind === 'concat') on.concat(node);
+      else if (kind === 'gemm') this.#placeGemm(node);
+      else if (kind === 'scan') {
+        on.scan(node);
+        this.#open('scan', [], [node]);
+      } else if (
+        kind === 'sum' ||
+        kind === 'softmax' ||
+        kind === 'softmaxCrossEntropy' ||
+        kind === 'scatterAdd'
+      )
+        this.#open('single', [], [node]);
+      else if (!this.isInline(value)) this.#placePointwise(value);
+    }
+  }
+
+  /** A value that is stored where another wants it: with the group that computes it, or by a copy of its own. */
+  addCopy(copy: Copy): void {
+    const { value } = copy;
+    const resolved = this.#base(value);
+    const group = resolved && this.#memberOf.get(resolved);
+    if (group !== undefined && group !== null && this.#canCopyIn(group, value)) group.copies.push(copy);
+    else {
+      const shape = value.type.shape;
+      const found = this.#candidates(shape).find((g) => this.#computable(value, this.#own(g), g));
+      (found ?? this.#open('pointwise', shape, [])).copies.push(copy);
+    }
+    // Whoever reads the copy's target reads it after its group.
+    const at = this.groups.findIndex((g) => g.copies.includes(copy));
+    this.#readyAt.set(copy.target, Math.max(at, this.#readyAt.get(copy.target) ?? -1));
+  }
+
+  /** Marks a value as complete when another is: a concat when its parts are. */
+  readyWith(value: Value, parts: readonly Value[]): void {
+    const at = Math.max(...parts.map((p) => this.#readyOf(p)), this.#readyAt.get(value) ?? -1);
+    this.#readyAt.set(value, at);
+  }
+
+  /** The value of this block, behind reshapes only, that a value is; null when it comes from elsewhere. */
+  producer(value: Value): Value | null {
+    let at = value;
+    while (this.storage.isView(at) && at.node.op.kind === 'reshape') at = at.node.inputs[0]!;
+    return this.#memberOf.has(at) || (this.#local.has(at) && at.node.op.kind === 'concat') ? at : null;
+  }
+
+  /** Whether a pointwise value is computed again wherever it is read. */
+  isInline(value: Value): boolean {
+    let known = this.#inline.get(value);
+    if (known === undefined) this.#inline.set(value, (known = this.#decideInline(value)));
+    return known;
+  }
+
+  /** The group that computes a value, if this block does. */
+  groupOf(value: Value): Group | undefined {
+    return this.#memberOf.get(value);
+  }
+
+  extents(group: Group): number[] {
+    return this.length === null ? [...group.shape] : [this.length, ...group.shape];
+  }
+
+  hasTime(): boolean {
+    return this.length !== null;
+  }
+
+  /** How a group sees the product of one of its nodes. */
+  gemmView(node: Node): GemmView {
+    const value = node.outputs[0]!;
+    const shape = value.type.shape;
+    const [rows, width] = shape.slice(-2) as [number, number];
+    const batch = shape.length === 3 ? shape[0]! : 1;
+    const users = this.#users.get(value) ?? [];
+    const slices = users.map(({ op }) => (op.kind === 'slice' && op.axis === shape.length - 1 ? op : null));
+    const size = slices[0]?.size;
+    const starts = [...new Set(slices.map((s) => s?.start ?? 0))].sort((a, b) => a - b);
+    const sliced =
+      size !== undefined &&
+      !this.pinned.has(value) &&
+      starts.length <= MAX_SLOTS &&
+      slices.every((s) => s !== null && s.size === size);
+    return { batch, rows, width, columns: sliced ? size : width, starts: sliced ? starts : [0] };
+  }
+
+  /** The slot of a gemm group that an access to a product reads at its own place. */
+  slotOf(group: Group, base: Value, access: Access): number | null {
+    let first = 0;
+    for (const node of group.nodes) {
+      const { rows, width, starts } = this.gemmView(node);
+      if (node.outputs[0] === base) {
+        const extents = this.extents(group);
+        const outer = this.length === null ? [] : [0];
+        for (const [i, start] of starts.entries()) {
+          const own = normal({ offset: start, strides: [...outer, rows * width, width, 1] }, extents);
+          if (sameAccess(own, normal(access, extents))) return first + i;
+        }
+        return null;
+      }
+      first += starts.length;
+    }
+    return null;
+  }
+
+  /** The access of a nest's own place to a tensor of as many elements. */
+  #own(group: Group): Access {
+    return identity(group.shape, this.length === null ? 0 : 1);
+  }
+
+  #open(kind: Group['kind'], shape: readonly number[], nodes: Node[]): Group {
+    const group: Group = {
+      kind,
+      index: this.groups.length,
+      shape: shape.length === 0 ? [1] : shape,
+      members: [],
+      copies: [],
+      nodes,
+    };
+    this.groups.push(group);
+    for (const node of nodes) for (const v of node.outputs) this.#own_(v, group);
+    return group;
+  }
+
+  #own_(value: Value, group: Group): void {
+    this.#memberOf.set(value, group);
+    this.#readyAt.set(value, group.index);
+  }
+
+  #candidates(shape: readonly number[]): Group[] {
+    const size = sizeOf(shape);
+    return this.groups
+      .filter((g) => (g.kind === 'pointwise' || g.kind === 'gemm') && sizeOf(g.shape) === size)
+      .reverse();
+  }
+
+  #placePointwise(value: Value): void {
+    const group =
+      this.#candidates(value.type.shape).find((g) => this.#computable(value, this.#own(g), g, true)) ??
+      this.#open('pointwise', value.type.shape, []);
+    group.members.push(value);
+    this.#own_(value, group);
+  }
+
+  #placeGemm(node: Node): void {
+    const view = this.gemmView(node);
+    const shape = [view.batch, view.rows, view.columns];
+    const meets = (group: Group) =>
+      (this.#users.get(node.outputs[0]!) ?? []).some((user) =>
+        this.#meetsIn(user, node.outputs[0]!, group, 2),
+      );
+    const group = this.#candidates(shape).find((g) => {
+      if (g.kind !== 'gemm' || g.shape.join() !== shape.join()) return false;
+      const slots =
+        g.nodes.reduce((n, other) => n + this.gemmView(other).starts.length, 0) + view.starts.length;
+      return slots <= MAX_SLOTS && node.inputs.every((v) => this.#readyOf(v) < g.index) && meets(g);
+    });
+    if (group === undefined) this.#open('gemm', shape, [node]);
+    else {
+      group.nodes.push(node);
+      this.#own_(node.outputs[0]!, group);
+    }
+  }
+
+  /** Whether a user of a product also reads, through slices and a few maps, a product of the group. */
+  #meetsIn(user: Node, from: Value, group: Group, depth: number): boolean {
+    if (user.op.kind === 'slice')
+      return (this.#users.get(user.outputs[0]!) ?? []).some((u) =>
+        this.#meetsIn(u, user.outputs[0]!, group, depth),
+      );
+    if (user.op.kind !== 'map') return false;
+    if (user.inputs.some((v) => v !== from && this.#reads(v, group))) return true;
+    if (depth === 0) return false;
+    return (this.#users.get(user.outputs[0]!) ?? []).some((u) =>
+      this.#meetsIn(u, user.outputs[0]!, group, depth - 1),
+    );
+  }
+
+  #reads(value: Value, group: Group): boolean {
+    let at = value;
+    while (this.storage.isView(at)) at = at.node.inputs[0]!;
+    if (group.nodes.some((n) => n.outputs[0] === at)) return true;
+    return (
+      at.node.op.kind === 'map' && this.#local.has(at) && at.node.inputs.some((v) => this.#reads(v, group))
+    );
+  }
+
+  /** The computed value behind views, or null when it comes from outside the block. */
+  #base(value: Value): Value | null {
+    let at = value;
+    while (this.storage.isView(at)) at = at.node.inputs[0]!;
+    return this.#local.has(at) ? at : null;
+  }
+
+  #readyOf(value: Value): number {
+    const base = this.#base(value);
+    if (base === null) return -1;
+    const known = this.#readyAt.get(base);
+    if (known !== undefined) return known;
+    return Math.max(-1, ...base.node.inputs.map((v) => this.#readyOf(v)));
+  }
+
+  #canCopyIn(group: Group, value: Value): boolean {
+    if (group.kind === 'single') {
+      const { op, outputs } = group.nodes[0]!;
+      return op.kind === 'sum' && this.producer(value) === outputs[0];
+    }
+    return (
+      group.kind !== 'scan' &&
+      sizeOf(group.shape) === sizeOf(value.type.shape) &&
+      this.#computable(value, this.#own(group), group)
+    );
+  }
+
+  /**
+   * Whether an element of `value` can be had in a group from elements at its own place and what earlier groups
+   * stored. With `define` the value is to become a member, so its operands are what counts.
+   */
+  #computable(value: Value, access: Access, group: Group, define = false): boolean {
+    const extents = this.extents(group);
+    let base = value;
+    let by = access;
+    if (!define) {
+      try {
+        ({ base, access: by } = this.storage.resolve(value, access, extents));
+      } catch {
+        return false;
+      }
+      if (!this.#local.has(base)) return true;
+      const owner = this.#memberOf.get(base);
+      if (owner === group) {
+        if (group.kind === 'gemm' && group.nodes.some((n) => n.outputs[0] === base))
+          return this.slotOf(group, base, by) !== null;
+        return sameAccess(normal(by, extents), normal(this.#own(group), extents));
+      }
+      if (owner !== undefined) return owner.index < group.index;
+      if (base.node.op.kind === 'constant' || base.node.op.kind === 'iota') return true;
+      if (!this.isInline(base)) return this.#readyOf(base) < group.index;
+    }
+    const { op, inputs } = base.node;
+    if (op.kind === 'map')
+      return inputs.every((operand) => {
+        const through = throughBroadcast(by, extents, operand.type.shape, base.type.shape);
+        return through !== null && this.#computable(operand, through, group);
+      });
+    if (op.kind === 'gather' || op.kind === 'random')
+      return inputs.every((v) => this.#readyOf(v) < group.index);
+    const through = throughView(base.node, by, extents);
+    return through !== null && this.#computable(inputs[0]!, through, group);
+  }
+
+  #decideInline(value: Value): boolean {
+    const { node } = value;
+    if (!isPointwise(node) || this.pinned.has(value)) return false;
+    const users = this.#finalUsers(value);
+    if (users === null || users.length === 0 || this.#cost(value) > CHEAP) return false;
+    if (users.length === 1 && users[0]!.op.kind === 'sum') return true;
+    // A few operations on little, read by more: computed again by each reader.
+    const size = sizeOf(value.type.shape);
+    const isLarger = (v: Value) => sizeOf(v.type.shape) > size;
+    return users.every(
+      (u) => u.op.kind === 'map' && (isLarger(u.outputs[0]!) || this.isInline(u.outputs[0]!)),
+    );
+  }
+
+  /** The nodes that read a value, through broadcasts and reshapes; null when some other view reads it. */
+  #finalUsers(value: Value): Node[] | null {
+    const users: Node[] = [];
+    for (const user of this.#users.get(value) ?? []) {
+      if (!this.storage.isView(user.outputs[0]!)) {
+        users.push(user);
+        continue;
+      }
+      if (this.pinned.has(user.outputs[0]!) || (user.op.kind !== 'broadcast' && user.op.kind !== 'reshape'))
+        return null;
+      const further = this.#finalUsers(user.outputs[0]!);
+      if (further === null) return null;
+      users.push(...further);
+    }
+    return users;
+  }
+
+  /** Calls to compute a value from what is no pointwise value of this block, counted up to a little over CHEAP. */
+  #cost(value: Value): number {
+    let cost = this.#costs.get(value);
+    if (cost === undefined) {
+      cost = value.node.op.kind === 'random' ? CHEAP : 1;
+      for (const v of value.node.inputs) if (this.#local.has(v) && isPointwise(v.node)) cost += this.#cost(v);
+      this.#costs.set(value, (cost = Math.min(cost, CHEAP + 1)));
+    }
+    return cost;
+  }
+}

@@ -1,0 +1,125 @@
+/** Dead stores, liveness, and one arena: each temporary gets a place that no other needs at the same time. */
+import type { BufferSpec, Stage } from '../../kernels/stage.js';
+import { eachRef, mapRefs } from './refs.js';
+import type { LabelledStage, Loop, Schedule } from './schedule.js';
+import type { Allocation } from './storage.js';
+
+/** Places start at multiples of 16 elements, 64 bytes: whole cache lines, and whole vectors of four. */
+const ALIGNMENT = 16;
+
+type Step = LabelledStage | Loop;
+
+/** Drops stores into temporaries that nothing reads afterwards, and stages that then store nothing. */
+export function dropDeadStores(steps: readonly Step[], allocations: readonly Allocation[]): Step[] {
+  const readLater = new Set<number>();
+  const kept: Step[] = [];
+  for (let i = steps.length - 1; i >= 0; i--) {
+    const step = steps[i]!;
+    let stages = step.kind === 'loop' ? [...step.stages] : [step];
+    for (;;) {
+      const wanted = new Set(readLater);
+      // Within a loop a later turn may read what this one stores.
+      if (step.kind === 'loop')
+        for (const { stage } of stages) eachRef(stage, (ref, d) => d === 'read' && wanted.add(ref.buffer));
+      const isLive = (buffer: number) => allocations[buffer]!.external !== null || wanted.has(buffer);
+      const next = stages.flatMap((s) => {
+        const stage = keepStores(s.stage, isLive);
+        return stage === null ? [] : [{ ...s, stage }];
+      });
+      const settled = next.length === stages.length;
+      stages = next;
+      if (settled) break;
+    }
+    for (const { stage } of stages) eachRef(stage, (ref, d) => d === 'read' && readLater.add(ref.buffer));
+    if (stages.length > 0) kept.push(step.kind === 'loop' ? { ...step, stages } : stages[0]!);
+  }
+  return kept.reverse();
+}
+
+function keepStores(stage: Stage, isLive: (buffer: number) => boolean): Stage | null {
+  if (stage.kind === 'pointwise' || stage.kind === 'gemm') {
+    const stores = stage.stores.filter((s) => isLive(s.ref.buffer));
+    return stores.length === 0 ? null : { ...stage, stores };
+  }
+  if (stage.kind === 'reduce') {
+    const stores = stage.stores.filter((ref) => isLive(ref.buffer));
+    return stores.length === 0 ? null : { ...stage, stores };
+  }
+  let live = false;
+  eachRef(stage, (ref, d) => (live ||= d === 'write' && isLive(ref.buffer)));
+  return live ? stage : null;
+}
+
+/** Gives every temporary its place in the arena and numbers the buffers. */
+export function planMemory(steps: readonly Step[], allocations: readonly Allocation[]): Schedule {
+  const live = new Map<number, { from: number; to: number }>();
+  steps.forEach((step, i) => {
+    for (const { stage } of step.kind === 'loop' ? step.stages : [step])
+      eachRef(stage, ({ buffer }) => {
+        if (allocations[buffer]!.external !== null) return;
+        const span = live.get(buffer);
+        if (span === undefined) live.set(buffer, { from: i, to: i });
+        else span.to = i;
+      });
+  });
+  const placed: { start: number; end: number; from: number; to: number; id: number }[] = [];
+  const bySize = [...live].sort(([a], [b]) => allocations[b]!.length - allocations[a]!.length || a - b);
+  for (const [id, { from, to }] of bySize) {
+    const length = Math.ceil(allocations[id]!.length / ALIGNMENT) * ALIGNMENT;
+    const rivals = placed.filter((p) => p.from <= to && from <= p.to).sort((a, b) => a.start - b.start);
+    // The smallest gap that holds it, or the end.
+    let start = 0;
+    let best: { start: number; slack: number } | null = null;
+    for (const rival of rivals) {
+      const slack = rival.start - start - length;
+      if (slack >= 0 && (best === null || slack < best.slack)) best = { start, slack };
+      start = Math.max(start, rival.end);
+    }
+    const at = best?.start ?? start;
+    placed.push({ start: at, end: at + length, from, to, id });
+  }
+  const buffers: BufferSpec[] = [
+    { name: 'arena', dtype: 'float', length: Math.max(ALIGNMENT, ...placed.map((p) => p.end)) },
+  ];
+  const place = new Map<number, { buffer: number; start: number }>(
+    placed.map((p) => [p.id, { buffer: 0, start: p.start }]),
+  );
+  for (const { id, external, length, dtype } of allocations) {
+    if (external === null) continue;
+    place.set(id, { buffer: buffers.length, start: 0 });
+    buffers.push({ name: external, dtype, length });
+  }
+  const settle = (s: LabelledStage): LabelledStage => ({
+    ...s,
+    stage: mapRefs(s.stage, (ref) => {
+      const { buffer, start } = place.get(ref.buffer)!;
+      return { ...ref, buffer, offset: ref.offset + start };
+    }),
+  });
+  return {
+    buffers,
+    steps: steps.map((step) =>
+      step.kind === 'loop' ? { ...step, stages: step.stages.map(settle) } : settle(step),
+    ),
+  };
+}
+
+/** The most elements alive at once between any two steps: no plan can be smaller. */
+export function livenessBound(steps: readonly Step[], allocations: readonly Allocation[]): number {
+  const spans = new Map<number, { from: number; to: number }>();
+  steps.forEach((step, i) => {
+    for (const { stage } of step.kind === 'loop' ? step.stages : [step])
+      eachRef(stage, ({ buffer }) => {
+        if (allocations[buffer]!.external === null)
+          spans.set(buffer, { from: spans.get(buffer)?.from ?? i, to: i });
+      });
+  });
+  return Math.max(
+    0,
+    ...steps.map((_, i) => {
+      let total = 0;
+      for (const [id, { from, to }] of spans) if (from <= i && i <= to) total += allocations[id]!.length;
+      return total;
+    }),
+  );
+}

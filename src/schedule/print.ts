@@ -1,0 +1,60 @@
+/** A schedule that a person can read: dispatch by dispatch, with its work and its traffic. */
+import { costOf } from '../../kernels/cost.js';
+import type { LabelledStage, Loop, Schedule } from './schedule.js';
+
+export interface ScheduleTotals {
+  readonly dispatches: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** What one run costs, loops counted out. */
+export function totals(schedule: Schedule): ScheduleTotals {
+  let dispatches = 0;
+  let flops = 0;
+  let bytes = 0;
+  for (const step of schedule.steps) {
+    const times = step.kind === 'loop' ? step.count : 1;
+    for (const { stage } of stagesOf(step)) {
+      const cost = costOf(stage);
+      dispatches += times;
+      flops += times * cost.flops;
+      bytes += times * cost.bytes;
+    }
+  }
+  return { dispatches, flops, bytes };
+}
+
+const stagesOf = (step: LabelledStage | Loop): readonly LabelledStage[] =>
+  step.kind === 'loop' ? step.stages : [step];
+
+export function printSchedule(schedule: Schedule): string {
+  const lines: string[] = [];
+  const line = (indent: string, { label, stage }: LabelledStage, times: number) => {
+    const { flops, bytes } = costOf(stage);
+    const count = times === 1 ? '' : ` x ${times}`;
+    lines.push(
+      `${indent}${label.padEnd(60 - indent.length)} ${si(flops * times)}flop ${si(bytes * times)}B${count}`,
+    );
+  };
+  for (const step of schedule.steps) {
+    if (step.kind === 'stage') {
+      line('', step, 1);
+      continue;
+    }
+    const last = step.first + step.direction * (step.count - 1);
+    lines.push(`for t = ${step.first}..${last}`);
+    for (const stage of step.stages) line('  ', stage, step.count);
+  }
+  const { dispatches, flops, bytes } = totals(schedule);
+  const arena = schedule.buffers[0]!.length * 4;
+  lines.push(`${dispatches} dispatches, ${si(flops)}flop, ${si(bytes)}B moved, arena ${si(arena)}B`);
+  return lines.join('\n');
+}
+
+/** A number with three digits and an SI prefix. */
+function si(x: number): string {
+  const prefixes = ['', 'k', 'M', 'G', 'T'];
+  const power = x > 0 ? Math.min(prefixes.length - 1, Math.max(0, Math.floor(Math.log10(x) / 3))) : 0;
+  return `${(x / 1000 ** power).toPrecision(3)} ${prefixes[power]}`;
+}

@@ -1,0 +1,107 @@
+/** The programs of a language model: one training step, the loss of a batch, the next character. */
+import type { LanguageModel } from '../model/language-model.js';
+import { textInputs } from '../model/language-model.js';
+import { meanWeight } from '../model/losses.js';
+import { clipByGlobalNorm, type Optimizer } from '../optim/optimizer.js';
+import { gradient } from '../program/adjoint.js';
+import { Builder } from '../program/builder.js';
+import { float, int, type Program, type Value } from '../program/program.js';
+
+export interface StepOptions {
+  readonly batch: number;
+  readonly unroll: number;
+  readonly optimizer: Optimizer;
+  /** Largest norm of the gradient; 0: no clipping. */
+  readonly clip: number;
+  readonly dropout: number;
+  /** Losses and norms are kept for this many steps before they are written over. */
+  readonly ringLength: number;
+}
+
+/** Names of the scalars that change from step to step, in the order of the input `scalars`. */
+export const scalarNames = (optimizer: Optimizer): string[] => [
+  'slot',
+  ...Object.keys(optimizer.scalars(1, 1)),
+];
+
+/**
+ * One step of truncated BPTT: forward, backward, clipping and the optimizer's update, in one program.
+ * Inputs: theta, the optimizer's slots, the state, characters and targets [T, r], the scalars, the rings
+ * `losses` and `norms`, and with dropout the generator's `key`. Outputs update theta, slots, state and rings.
+ */
+export function trainingStep(model: LanguageModel, options: StepOptions): Program {
+  const { batch, unroll, optimizer, clip, dropout, ringLength } = options;
+  const on = new Builder();
+  const { size } = model.parameters;
+  const theta = on.input('theta', float(size));
+  const slots = Object.fromEntries(
+    optimizer.slots.map((name) => [name, on.input(`optimizer.${name}`, float(size))]),
+  );
+  const names = scalarNames(optimizer);
+  const packed = on.input('scalars', float(names.length));
+  const scalars = Object.fromEntries(
+    names.map((name, i) => [name, on.reshape(on.slice(packed, 0, i, 1), [])]),
+  );
+  const state = stateInputs(on, model, batch);
+  const { characters, targets } = textInputs(on, unroll, batch);
+  const key = dropout > 0 ? on.input('key', int(2)) : null;
+
+  const forward = model.logits(on, theta, characters, state, key ? { rate: dropout, key } : undefined);
+  const loss = model.loss(on, forward.logits, targets, meanWeight(on, [unroll, batch]));
+  const [raw] = gradient(on, loss, [theta]) as [Value];
+  const clipped = clipByGlobalNorm(on, raw, clip);
+  const updated = optimizer.update(on, { theta, gradient: clipped.gradient, slots, scalars });
+
+  const ring = (name: string, value: Value) => {
+    const before = on.input(name, float(ringLength));
+    const here = on.call('equal', on.iota([ringLength], 0), scalars.slot!);
+    return { value: on.call('select', here, value, before), updates: name };
+  };
+  return on.build({
+    theta: { value: updated.theta, updates: 'theta' },
+    ...Object.fromEntries(
+      Object.entries(updated.slots).map(([name, value]) => [
+        `optimizer.${name}`,
+        { value, updates: `optimizer.${name}` },
+      ]),
+    ),
+    ...stateOutputs(forward.state),
+    losses: ring('losses', loss),
+    norms: ring('norms', clipped.norm),
+  });
+}
+
+/** The mean loss of a batch, `loss` [1], with the state carried on. */
+export function evaluation(model: LanguageModel, batch: number, unroll: number): Program {
+  const on = new Builder();
+  const theta = on.input('theta', float(model.parameters.size));
+  const state = stateInputs(on, model, batch);
+  const { characters, targets } = textInputs(on, unroll, batch);
+  const forward = model.logits(on, theta, characters, state);
+  const loss = model.loss(on, forward.logits, targets, meanWeight(on, [unroll, batch]));
+  return on.build({ loss: on.reshape(loss, [1]), ...stateOutputs(forward.state) });
+}
+
+/** Logits [length, vocabulary] after each of `length` characters [length, 1], with the state carried on. */
+export function prediction(model: LanguageModel, length: number): Program {
+  const on = new Builder();
+  const theta = on.input('theta', float(model.parameters.size));
+  const state = stateInputs(on, model, 1);
+  const characters = on.input('characters', int(length, 1));
+  const { logits, state: after } = model.logits(on, theta, characters, state);
+  return on.build({ logits: on.reshape(logits, [length, model.config.vocabulary]), ...stateOutputs(after) });
+}
+
+function stateInputs(on: Builder, model: LanguageModel, r: number): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(model.stateShapes(r)).map(([name, shape]) => [
+      name,
+      on.input(`state.${name}`, float(...shape)),
+    ]),
+  );
+}
+
+const stateOutputs = (state: Readonly<Record<string, Value>>) =>
+  Object.fromEntries(
+    Object.entries(state).map(([name, value]) => [`state.${name}`, { value, updates: `state.${name}` }]),
+  );
