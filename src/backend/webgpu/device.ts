@@ -21,6 +21,12 @@ const softwareParallelInvocations = 16;
 /** Elements are 4 bytes; a buffer is a multiple of 16 so that it can be bound as vec4. */
 export const bytesOf = (elements: number): number => Math.max(16, Math.ceil(elements / 4) * 16);
 
+/** For what was given up and is asked for all the same. */
+export const usedAfterDisposal = (what: string): KronogradError =>
+  new KronogradError('OPTION', `${what} is used after its disposal`, {
+    fix: 'dispose of a backend, its tensors and its executables after their last use',
+  });
+
 export class Device implements Disposable {
   readonly adapter: AdapterDescription;
   readonly gpu: GPUDevice;
@@ -100,10 +106,10 @@ export class Device implements Disposable {
 
   /**
    * Throws what went wrong since the last look. A lost device stays lost; other failures are told once.
-   * @throws KronogradError DEVICE_LOST, KERNEL or MEMORY
+   * @throws KronogradError DEVICE_LOST, KERNEL or MEMORY; OPTION after disposal
    */
   check(): void {
-    if (this.#disposed) throw new Error('the WebGPU backend is used after its disposal');
+    if (this.#disposed) throw usedAfterDisposal('the WebGPU backend');
     const failure = this.#failure;
     if (failure === undefined) return;
     if (failure.code !== 'DEVICE_LOST') this.#failure = undefined;

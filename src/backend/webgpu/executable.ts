@@ -5,7 +5,7 @@ import type { BufferSpec } from '../../../kernels/stage.js';
 import { KronogradError } from '../../errors.js';
 import type { LabelledStage, Schedule } from '../../schedule/schedule.js';
 import type { Executable, Tensor } from '../backend.js';
-import { bytesOf, type Device } from './device.js';
+import { bytesOf, type Device, usedAfterDisposal } from './device.js';
 import type { Pipeline, Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 
@@ -80,7 +80,7 @@ export class WebGpuExecutable implements Executable {
 
   run(tensors: Readonly<Record<string, Tensor>>): void {
     this.#device.check();
-    if (this.#disposed) throw new Error('an executable is used after its disposal');
+    if (this.#disposed) throw usedAfterDisposal('an executable');
     const bound = this.#buffers.slice(1).map((spec) => this.#tensor(spec, tensors[spec.name]));
     const key = bound.map((tensor) => this.#idOf(tensor)).join();
     const known = this.#sets.get(key);

@@ -2,7 +2,7 @@
 import { KronogradError } from '../../errors.js';
 import { sizeOf, type Type, typeText } from '../../program/program.js';
 import type { Tensor } from '../backend.js';
-import { bytesOf, type Device } from './device.js';
+import { bytesOf, type Device, usedAfterDisposal } from './device.js';
 
 export class WebGpuTensor implements Tensor {
   readonly type: Type;
@@ -23,7 +23,7 @@ export class WebGpuTensor implements Tensor {
 
   /** The memory. */
   get buffer(): GPUBuffer {
-    if (this.#disposed) throw new Error(`a tensor ${typeText(this.type)} is used after its disposal`);
+    if (this.#disposed) throw usedAfterDisposal(`a tensor ${typeText(this.type)}`);
     return this.#buffer;
   }
 

@@ -1,13 +1,15 @@
 /** The WebGPU backend: in browsers on `navigator.gpu`, in Node on Dawn. */
-import type { Type } from '../../program/program.js';
+import type { Program, Type } from '../../program/program.js';
+import { schedule } from '../../schedule/index.js';
 import type { Schedule } from '../../schedule/schedule.js';
+import type { Backend } from '../backend.js';
 import { globalGpu, requestAdapter } from './adapter.js';
 import { Device } from './device.js';
 import { WebGpuExecutable } from './executable.js';
 import { Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 
-export class WebGpuBackend implements Disposable {
+export class WebGpuBackend implements Backend {
   readonly name = 'webgpu';
   readonly device: Device;
   readonly pipelines: Pipelines;
@@ -36,9 +38,14 @@ export class WebGpuBackend implements Disposable {
     return new WebGpuTensor(this.device, type);
   }
 
+  /** @throws KronogradError KERNEL, MEMORY */
+  compile(program: Program): Promise<WebGpuExecutable> {
+    return this.compileSchedule(schedule(program));
+  }
+
   /** An executable of a schedule made by hand or by the scheduler. @throws KronogradError KERNEL, MEMORY */
-  compileSchedule(schedule: Schedule): Promise<WebGpuExecutable> {
-    return WebGpuExecutable.create(this.device, this.pipelines, schedule);
+  compileSchedule(steps: Schedule): Promise<WebGpuExecutable> {
+    return WebGpuExecutable.create(this.device, this.pipelines, steps);
   }
 
   async finish(): Promise<void> {
