@@ -22,6 +22,12 @@ const REGISTERS = 64;
 /** Read from workgroup memory a vector costs about as much as this many multiply-adds. */
 const VECTOR_READ = 4;
 
+/** And the two barriers around a block of the inner dimension as this many. */
+const BARRIERS = 64;
+
+/** Workgroup memory of one workgroup: more would keep others from running beside it. */
+const MOST_BYTES = 16384;
+
 function* candidates(): Generator<GemmTile> {
   for (const [threadsY, threadsX] of [
     [4, 16],
@@ -31,15 +37,15 @@ function* candidates(): Generator<GemmTile> {
   ] as const)
     for (const rowsEach of [1, 2, 4, 8])
       for (const columnsEach of [1, 2, 4, 8])
-        yield { threadsX, threadsY, rowsEach, columnsEach, depth: rowsEach * columnsEach > 16 ? 8 : 16 };
+        for (const depth of [8, 16, 32]) yield { threadsX, threadsY, rowsEach, columnsEach, depth };
 }
 
-/** Bytes of workgroup memory of a tile, padding included. */
-export function tileBytes(tile: GemmTile, slots: number): number {
+/** Bytes of workgroup memory of a tile, padding included. `fed`: the slots whose B is there at once. */
+export function tileBytes(tile: GemmTile, fed: number): number {
   const { threadsX, threadsY, rowsEach, columnsEach, depth } = tile;
   const rows = threadsY * rowsEach + vectorOf(rowsEach);
   const columns = threadsX * columnsEach + vectorOf(columnsEach);
-  return 4 * depth * (rows + slots * columns);
+  return 4 * depth * (rows + fed * columns);
 }
 
 /**
@@ -48,22 +54,24 @@ export function tileBytes(tile: GemmTile, slots: number): number {
  */
 export function chooseTile(stage: GemmStage, limits: KernelLimits): GemmTile {
   const { batch, rows, columns, slots, terms } = stage;
-  const depth = terms.reduce((sum, term) => sum + term.depth, 0);
   const fed = Math.max(...terms.map((term) => term.slots.length));
+  const room = Math.min(MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
   let best: GemmTile | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (const tile of candidates()) {
     const { threadsX, threadsY, rowsEach, columnsEach } = tile;
     const threads = threadsX * threadsY;
     if (rowsEach * columnsEach * slots > REGISTERS) continue;
-    if (threads > limits.maxComputeInvocationsPerWorkgroup) continue;
-    if (tileBytes(tile, fed) > limits.maxComputeWorkgroupStorageSize) continue;
+    if (threads > limits.maxComputeInvocationsPerWorkgroup || tileBytes(tile, fed) > room) continue;
     const groups =
       batch * Math.ceil(rows / (threadsY * rowsEach)) * Math.ceil(columns / (threadsX * columnsEach));
     const multiplies = rowsEach * columnsEach * fed;
     const reads = rowsEach / vectorOf(rowsEach) + (fed * columnsEach) / vectorOf(columnsEach);
-    const copies = (rowsEach / threadsX + (fed * columnsEach) / threadsY) * VECTOR_READ;
-    const work = depth * (multiplies + VECTOR_READ * reads + copies) + rowsEach * columnsEach * slots;
+    const copies = rowsEach / threadsX + (fed * columnsEach) / threadsY;
+    const blocks = terms.reduce((sum, term) => sum + Math.ceil(term.depth / tile.depth), 0);
+    const work =
+      blocks * (tile.depth * (multiplies + VECTOR_READ * (reads + copies)) + BARRIERS) +
+      rowsEach * columnsEach * slots;
     const time = work * Math.max(1, (groups * threads) / limits.parallelInvocations);
     if (time < least) {
       least = time;

@@ -125,5 +125,11 @@ export async function check(
   return actual;
 }
 
+/** The largest value of a buffer were all numbers positive: what the rounding of a sum is relative to. */
+export function magnitude(stage: Stage, buffers: readonly Buffer[], buffer: number): number {
+  const absolute = buffers.map((one) => ({ ...one, data: one.data.map(Math.abs) }));
+  return expected(stage, absolute)[buffer]!.reduce((largest, x) => Math.max(largest, x), 0);
+}
+
 /** Rounding of a float32 sum of `length` products, relative to the sum of their magnitudes; at least 2e-6. */
 export const sumTolerance = (length: number): number => Math.max(2e-6, length * 2 ** -24);
