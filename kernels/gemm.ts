@@ -204,19 +204,33 @@ function epilogueFunction(stage: GemmStage, tile: GemmTile, bindings: Bindings):
   ];
 }
 
+/** Calls the epilogue for everything an invocation owns; in a loop, for inlined it can be very long. */
 function finishStatements(stage: GemmStage, tile: GemmTile): string[] {
-  const vector = vectorOf(tile.columnsEach);
-  const call = (row: number, group: number, c: number) => {
-    const column = group === 0 ? c : `${c} + ${group} * THREADS_X * COLUMN_VECTOR`;
-    const sums = range(stage.slots).map((slot) => component(sumName(slot, row, group), vector, c));
-    return `finish(b, i${row === 0 ? '' : ` + ${row}`}, j + ${column}, ${sums.join(', ')});`;
-  };
+  const { slots } = stage;
+  const groups = tile.columnsEach / vectorOf(tile.columnsEach);
+  const origin = ['let i = tile_row + y * ROWS_EACH;', 'let j = tile_column + x * COLUMN_VECTOR;'];
+  if (tile.rowsEach * tile.columnsEach === 1)
+    return [
+      ...origin,
+      `finish(b, i, j, ${range(slots)
+        .map((slot) => sumName(slot, 0, 0))
+        .join(', ')});`,
+    ];
+  const vectors = range(tile.rowsEach).flatMap((row) => range(groups).map((group) => ({ row, group })));
+  const own = range(slots).map((slot) => {
+    const sums = vectors.map(({ row, group }) => sumName(slot, row, group)).join(', ');
+    return `var own${slot} = array(${sums});`;
+  });
+  const sums = range(slots).map((slot) => `own${slot}[v]${vectorOf(tile.columnsEach) === 1 ? '' : '[c]'}`);
+  const column = groups === 1 ? 'j + c' : `j + v % ${groups} * THREADS_X * COLUMN_VECTOR + c`;
   return [
-    'let i = tile_row + y * ROWS_EACH;',
-    'let j = tile_column + x * COLUMN_VECTOR;',
-    ...range(tile.rowsEach).flatMap((row) =>
-      range(tile.columnsEach / vector).flatMap((group) => range(vector).map((c) => call(row, group, c))),
-    ),
+    ...origin,
+    ...own,
+    'for (var n = 0; n < ROWS_EACH * COLUMNS_EACH; n++) {',
+    '  let v = n / COLUMN_VECTOR;',
+    '  let c = n % COLUMN_VECTOR;',
+    `  finish(b, i + v${groups === 1 ? '' : ` / ${groups}`}, ${column}, ${sums.join(', ')});`,
+    '}',
   ];
 }
 

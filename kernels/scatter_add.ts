@@ -20,13 +20,18 @@ export function scatterAddKernel(
   const id = bindings.loadInt(stage.ids, ['n']);
   const source = bindings.load(stage.source, ['n', 'j']);
   const store = bindings.store(stage.target, ['v', 'j'], 'sum');
-  const workgroups = foldWorkgroups(
-    size * Math.ceil(width / threads),
-    limits.maxComputeWorkgroupsPerDimension,
-  );
+  // Every workgroup goes through all ids, so wide rows are worth a few columns an invocation.
+  const columnsEach = Math.min(4, Math.ceil(width / threads));
+  const groups = size * Math.ceil(width / (threads * columnsEach));
+  const workgroups = foldWorkgroups(groups, limits.maxComputeWorkgroupsPerDimension);
   const code = fillTemplate(template, {
     bindings: bindings.declarations(limits),
-    constants: [`const COUNT = ${count};`, `const SIZE = ${size};`, `const WIDTH = ${width};`],
+    constants: [
+      `const COUNT = ${count};`,
+      `const SIZE = ${size};`,
+      `const WIDTH = ${width};`,
+      `const COLUMNS_EACH = ${columnsEach};`,
+    ],
     operands: [
       'fn id(n: i32) -> i32 {',
       `  return ${id};`,

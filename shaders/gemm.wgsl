@@ -130,11 +130,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   //#begin finish
   let i = tile_row + y * ROWS_EACH;
   let j = tile_column + x * COLUMN_VECTOR;
-  for (var c = 0; c < COLUMN_VECTOR; c++) {
-    finish(b, i, j + c, sum0_0_0[c]);
-    finish(b, i + 1, j + c, sum0_1_0[c]);
-    finish(b, i + 2, j + c, sum0_2_0[c]);
-    finish(b, i + 3, j + c, sum0_3_0[c]);
+  var own0 = array(sum0_0_0, sum0_1_0, sum0_2_0, sum0_3_0);
+  for (var n = 0; n < ROWS_EACH * COLUMNS_EACH; n++) {
+    let v = n / COLUMN_VECTOR;
+    let c = n % COLUMN_VECTOR;
+    finish(b, i + v, j + c, own0[v][c]);
   }
   //#end finish
 }

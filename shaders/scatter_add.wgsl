@@ -2,9 +2,9 @@
 //
 //   target(v, j) = sum over n = 0 .. COUNT-1 with ids(n) = v of source(n, j), in the order of n
 //
-// A workgroup owns row v and THREADS columns. For a chunk of 32 THREADS ids, each invocation compares 32 of them
+// A workgroup owns row v and THREADS x COLUMNS_EACH columns. For a chunk of 32 THREADS ids, each invocation compares 32 of them
 // with v and leaves the outcome as a word of bits; then all invocations walk the set bits in order and each adds up
-// its own column. An id outside [0, SIZE) matches no row.
+// its own columns, THREADS apart. An id outside [0, SIZE) matches no row.
 //
 // As it stands: 100 rows of 64 into a table of 16 rows. Bindings: the buffers of the stage in the order of their
 // first use; then, inside a loop over time, a uniform { t }.
@@ -19,10 +19,12 @@
 const COUNT = 100;
 const SIZE = 16;
 const WIDTH = 64;
+const COLUMNS_EACH = 1;
 //#end constants
 const THREADS = 64;
 const CHUNK = 32 * THREADS;
-const COLUMN_TILES = (WIDTH + THREADS - 1) / THREADS;
+const TILE = THREADS * COLUMNS_EACH;
+const COLUMN_TILES = (WIDTH + TILE - 1) / TILE;
 
 var<workgroup> matches: array<u32, THREADS>;
 
@@ -42,9 +44,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   //#end workgroup
   let thread = i32(local);
   let v = workgroup / COLUMN_TILES;
-  let j = (workgroup % COLUMN_TILES) * THREADS + thread;
+  let first_column = workgroup % COLUMN_TILES * TILE + thread;
 
-  var sum = 0f;
+  var sums = array<f32, COLUMNS_EACH>();
   for (var chunk = 0; chunk < COUNT; chunk += CHUNK) {
     let first = chunk + 32 * thread;
     var word = 0u;
@@ -55,16 +57,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     for (var k = 0; k < THREADS; k++) {
       for (var rest = matches[k]; rest != 0u; rest &= rest - 1u) {
-        if (j < WIDTH) {
-          sum += source(chunk + 32 * k + i32(countTrailingZeros(rest)), j);
+        let n = chunk + 32 * k + i32(countTrailingZeros(rest));
+        for (var c = 0; c < COLUMNS_EACH; c++) {
+          let j = first_column + c * THREADS;
+          if (j < WIDTH) {
+            sums[c] += source(n, j);
+          }
         }
       }
     }
     workgroupBarrier();
   }
-  if (v < SIZE && j < WIDTH) {
-    //#begin output
-    b2[64 * v + j] = sum;
-    //#end output
+  for (var c = 0; c < COLUMNS_EACH; c++) {
+    let j = first_column + c * THREADS;
+    let sum = sums[c];
+    if (v < SIZE && j < WIDTH) {
+      //#begin output
+      b2[64 * v + j] = sum;
+      //#end output
+    }
   }
 }

@@ -229,7 +229,7 @@ describe('scatter-add', () => {
       fc.asyncProperty(
         awkward,
         fc.constantFrom(1, 2, 5, 17),
-        fc.constantFrom(1, 3, 64, 70),
+        fc.constantFrom(1, 3, 64, 70, 300),
         async (count, size, width) => {
           const ids = numbers(count, 9).map((x) => Math.floor(((x + 1) / 2) * size));
           const { stage, buffers } = stageOf(count, size, width, ids);
