@@ -90,6 +90,11 @@ export class Block {
     }
   }
 
+  /** A copy behind everything else, when its target is still read by other groups. */
+  addLastCopy(copy: Copy): void {
+    this.#open('pointwise', copy.value.type.shape, []).copies.push(copy);
+  }
+
   /** A value that is stored where another wants it: with the group that computes it, or by a copy of its own. */
   addCopy(copy: Copy): void {
     const { value } = copy;
@@ -265,7 +270,10 @@ export class Block {
     return this.#local.has(at) ? at : null;
   }
 
+  /** The last group that must have run before a value can be read; -1: it is there from the start. */
   #readyOf(value: Value): number {
+    const direct = this.#readyAt.get(value);
+    if (direct !== undefined) return direct;
     const base = this.#base(value);
     if (base === null) return -1;
     const known = this.#readyAt.get(base);

@@ -15,7 +15,7 @@ import { Block, type Copy, type Group } from './block.js';
 import { eachRef, sameElement } from './refs.js';
 import { Scalars } from './scalars.js';
 import type { LabelledStage, Loop } from './schedule.js';
-import { type Allocation, NeedsCopy, Storage } from './storage.js';
+import { type Allocation, NeedsCopy, NotAffine, Storage } from './storage.js';
 
 export interface Lowered {
   readonly steps: readonly (LabelledStage | Loop)[];
@@ -38,7 +38,8 @@ export function lower(program: Program): Lowered {
     try {
       return new Lowering(program, copied, deferred).run();
     } catch (problem) {
-      if (problem instanceof NeedsCopy && !copied.has(problem.view)) copied.add(problem.view);
+      if (problem instanceof NeedsCopy && !copied.has(problem.view) && problem.view.node.inputs.length > 0)
+        copied.add(problem.view);
       else if (problem instanceof UpdateTooEarly) deferred.add(problem.output);
       else throw problem;
     }
@@ -84,14 +85,17 @@ class Lowering {
     // What is computed anyway is computed where it is wanted; the rest is copied there.
     const steps = this.#lowerBlock(block, (placing) => {
       for (const { name, value, allocation } of outputs) {
-        const at = placing(value);
-        if (at !== null && !this.deferred.has(name)) {
-          storage.setHome(at, { kind: 'whole', allocation, offset: 0, time: null });
+        const home = { kind: 'whole' as const, allocation, offset: 0, time: null };
+        const late = this.deferred.has(name);
+        const at = late ? null : placing(value);
+        if (at !== null) {
+          storage.setHome(at, home);
           continue;
         }
         const into = target(value);
-        storage.setHome(into, { kind: 'whole', allocation, offset: 0, time: null });
-        block.addCopy({ value, target: into });
+        storage.setHome(into, home);
+        if (late) block.addLastCopy({ value, target: into });
+        else block.addCopy({ value, target: into });
       }
     });
     this.#checkUpdates(
@@ -269,6 +273,8 @@ class Lowering {
   /** The address of an operand that must be in memory. */
   #ref(value: Value, access: Access, extents: readonly number[], hasTime: boolean): Ref {
     const { base, access: by } = this.#storage.resolve(value, access, extents);
+    // A constant has no memory until a view of it is written out.
+    if (base.node.op.kind === 'constant') throw new NeedsCopy(value);
     const { allocation, offset, strides, time } = this.#storage.address(base, by, extents, hasTime);
     return { buffer: allocation.id, offset, strides, time };
   }
@@ -350,21 +356,25 @@ class Lowering {
     const [x] = node.inputs as [Value];
     const { shape } = x.type;
     const strides = rowMajor(shape);
-    const pick = (wanted: (axis: number) => boolean) =>
-      mergeAxes(shape, strides, shape.map((_, i) => i).filter(wanted));
-    const kept = pick((axis) => !axes.includes(axis));
-    const reduced = pick((axis) => axes.includes(axis));
     const lead = hasTime ? [this.#length(block, group)] : [];
     const zeros = lead.map(() => 0);
-    const extents = [...lead, ...kept.shape, ...reduced.shape];
-    const scalars = new Scalars({
-      storage: this.#storage,
-      extents,
-      hasTime,
-      isInline: (v) => block.isInline(v),
-      accumulator: () => null,
-    });
-    const value = scalars.at(x, { offset: 0, strides: [...zeros, ...kept.strides, ...reduced.strides] });
+    const build = (merge: boolean) => {
+      const pick = (wanted: (axis: number) => boolean) =>
+        pickAxes(shape, strides, shape.map((_, i) => i).filter(wanted), merge);
+      const kept = pick((axis) => !axes.includes(axis));
+      const reduced = pick((axis) => axes.includes(axis));
+      const scalars = new Scalars({
+        storage: this.#storage,
+        extents: [...lead, ...kept.shape, ...reduced.shape],
+        hasTime,
+        isInline: (v) => block.isInline(v),
+        accumulator: () => null,
+      });
+      const value = scalars.at(x, { offset: 0, strides: [...zeros, ...kept.strides, ...reduced.strides] });
+      return { kept, reduced, scalars, value };
+    };
+    // Neighbouring axes as one make simpler loops, unless what is summed broadcasts along one of them.
+    const { kept, reduced, scalars, value } = attempt(() => build(true)) ?? build(false);
     const out = node.outputs[0]!;
     return () => {
       const own: Access = { offset: 0, strides: [...zeros, ...rowMajor(kept.shape)] };
@@ -490,12 +500,27 @@ function withoutReshapes(value: Value): Value[] {
   return values;
 }
 
-/** Neighbouring axes as one where their strides allow. */
-function mergeAxes(shape: readonly number[], strides: readonly number[], axes: readonly number[]) {
+/** What `f` gives, or null when something in it cannot be addressed. */
+function attempt<T>(f: () => T): T | null {
+  try {
+    return f();
+  } catch (problem) {
+    if (problem instanceof NotAffine || problem instanceof NeedsCopy) return null;
+    throw problem;
+  }
+}
+
+/** Axes of a tensor as the axes of a nest; with `merge`, neighbours as one where their strides allow. */
+function pickAxes(
+  shape: readonly number[],
+  strides: readonly number[],
+  axes: readonly number[],
+  merge: boolean,
+) {
   const merged: { size: number; stride: number }[] = [];
   for (const axis of axes) {
     const last = merged[merged.length - 1];
-    if (last !== undefined && last.stride === strides[axis]! * shape[axis]!) {
+    if (merge && last !== undefined && last.stride === strides[axis]! * shape[axis]!) {
       last.size *= shape[axis]!;
       last.stride = strides[axis]!;
     } else merged.push({ size: shape[axis]!, stride: strides[axis]! });

@@ -2,7 +2,7 @@
 import type { Ref, Scalar } from '../../kernels/stage.js';
 import { sizeOf, type Value } from '../program/program.js';
 import { type Access, around, normal, sameAccess, split, throughBroadcast, throughView } from './access.js';
-import { NeedsCopy, type Storage } from './storage.js';
+import { NeedsCopy, NotAffine, type Storage } from './storage.js';
 
 /** What a list of scalars needs to know of the group it is for. */
 export interface ScalarScope {
@@ -44,7 +44,7 @@ export class Scalars {
     if (op.kind === 'constant') return this.#push({ kind: 'constant', value: op.value });
     if (op.kind === 'iota') {
       const along = split(by, extents, around(op.shape, op.axis));
-      if (along === null) throw new Error('an index runs across its axis');
+      if (along === null) throw new NotAffine('an index runs across its axis');
       return this.#push({ kind: 'coordinate', index: this.#affine(along[1]!) });
     }
     if (this.scope.isInline(base)) return this.#compute(base, resolved.access);
@@ -53,7 +53,12 @@ export class Scalars {
 
   ref(base: Value, access: Access): Ref {
     const { storage, extents, hasTime } = this.scope;
-    const { allocation, offset, strides, time } = storage.address(base, access, extents, hasTime);
+    const { allocation, offset, strides, time } = storage.address(
+      base,
+      normal(access, extents),
+      extents,
+      hasTime,
+    );
     return { buffer: allocation.id, offset, strides, time };
   }
 
@@ -74,7 +79,7 @@ export class Scalars {
     if (op.kind === 'map') {
       const args = inputs.map((operand) => {
         const through = throughBroadcast(access, extents, operand.type.shape, value.type.shape);
-        if (through === null) throw new Error('an operand has no affine access');
+        if (through === null) throw new NotAffine('an operand has no affine access');
         return this.at(operand, through);
       });
       return this.#push({ kind: 'call', fn: op.fn, args });
@@ -95,7 +100,7 @@ export class Scalars {
       const [rows, columns] = x.type.shape as [number, number];
       const width = op.axis === 0 ? columns : rows;
       const coordinates = split(access, extents, [count, width]);
-      if (coordinates === null) throw new Error('a gather is read across its rows');
+      if (coordinates === null) throw new NotAffine('a gather is read across its rows');
       const [n, j] = coordinates as [Access, Access];
       const ids = storage.resolve(y, n, extents);
       const stride = op.axis === 0 ? 1 : columns;

@@ -37,6 +37,9 @@ export class NeedsCopy extends Error {
   }
 }
 
+/** Thrown when a nest's axis runs over the edge of an axis of what it reads. */
+export class NotAffine extends Error {}
+
 export class Storage {
   readonly allocations: Allocation[] = [];
   readonly #homes = new Map<Value, Home>();
@@ -111,7 +114,7 @@ export class Storage {
           hasTime,
         );
       const coordinates = split(access, extents, [before, size / (before * behind), behind]);
-      if (coordinates === null) throw new Error('a part of a concat is read across its edge');
+      if (coordinates === null) throw new NotAffine('a part of a concat is read across its edge');
       return this.address(
         container,
         join(coordinates, rowMajor(around(whole, axis)), start * behind),

@@ -1,0 +1,283 @@
+/** Runs the cases of a fixture on a backend and compares every quantity they hold. */
+import type { Backend, Tensor } from '../backend/backend.js';
+import { gaussNewtonVector, hessianVector } from '../curvature/products.js';
+import { KronogradError } from '../errors.js';
+import { isRecord, type JsonRecord } from '../interop/json.js';
+import { adjoint } from '../program/adjoint.js';
+import { Builder } from '../program/builder.js';
+import { float, type Value } from '../program/program.js';
+import { type FixtureCase, type FixtureTensor, type Tensors, tensors } from './fixture.js';
+import type { Network, System } from './system.js';
+import { torchRnn } from './torch-rnn.js';
+
+const systems: Readonly<Record<string, System>> = { torch_rnn: torchRnn };
+
+export interface Check {
+  /** For example `grads.weight_hh_l0`. */
+  readonly quantity: string;
+  /** max|ours - theirs| / max|theirs|. */
+  readonly error: number;
+  readonly tolerance: number;
+  readonly passed: boolean;
+}
+
+export interface CaseReport {
+  readonly name: string;
+  readonly checks: readonly Check[];
+  /** What the case holds and this version does not compute, and why. Never counted as passed. */
+  readonly unsupported: readonly string[];
+}
+
+/** Keys of a case that are no quantities. */
+const NOT_COMPARED = new Set(['param_order', 'float32_error', 'chunk', 'lr', 'untruncated']);
+
+export async function verifyCase(backend: Backend, given: FixtureCase): Promise<CaseReport> {
+  const system = systems[given.system];
+  const reason = system === undefined ? `system '${given.system}'` : system.unsupported(given);
+  if (system === undefined || reason !== null)
+    return { name: given.name, checks: [], unsupported: [reason!] };
+  const checks: Check[] = [];
+  const unsupported: string[] = [];
+  const add = (quantity: string, ours: ArrayLike<number>, theirs: FixtureTensor) => {
+    const error = relativeError(ours, theirs.data);
+    const tolerance = toleranceOf(backend, given, quantity);
+    checks.push({ quantity, error, tolerance, passed: error <= tolerance });
+  };
+  if (given.rest.accumulate !== undefined) await verifyTruncated(backend, system, given, add);
+  else unsupported.push(...(await verifyWhole(backend, system, given, add)));
+  return { name: given.name, checks, unsupported };
+}
+
+type Add = (quantity: string, ours: ArrayLike<number>, theirs: FixtureTensor) => void;
+
+/** float64 1e-10; float32 20 times the case's own float32_error, and no less than 5e-6 (1e-5 for products). */
+function toleranceOf(backend: Backend, given: FixtureCase, quantity: string): number {
+  if (backend.name === 'cpu-float64') return 1e-10;
+  const [group] = quantity.split('.') as [string];
+  const kind = group === 'gauss_newton_vector' ? 'hessian_vector' : group;
+  const measured = given.rest.float32_error;
+  const own = isRecord(measured) ? Number(measured[kind] ?? measured.loss ?? 0) : 0;
+  return Math.max(kind === 'hessian_vector' ? 1e-5 : 5e-6, 20 * own);
+}
+
+/** max|a - b| / max|b|; infinite for NaN or another length. */
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  let worst = 0;
+  let scale = 0;
+  for (let i = 0; i < b.length; i++) {
+    const d = Math.abs(a[i]! - b[i]!);
+    if (Number.isNaN(d)) return Number.POSITIVE_INFINITY;
+    worst = Math.max(worst, d);
+    scale = Math.max(scale, Math.abs(b[i]!));
+  }
+  return worst === 0 ? 0 : worst / scale;
+}
+
+/** A case run in one piece. Gives what it holds and is not computed. */
+async function verifyWhole(
+  backend: Backend,
+  system: System,
+  given: FixtureCase,
+  add: Add,
+): Promise<string[]> {
+  const { rest } = given;
+  const on = new Builder();
+  const { params, data, network } = declare(on, system, given);
+  const outputs: Record<string, Value> = { loss: on.reshape(network.loss, [1]) };
+  const expected: Record<string, FixtureTensor> = { loss: { shape: [1], data: [Number(rest.loss)] } };
+  const want = (group: string, values: Readonly<Record<string, Value>>, theirs: unknown) => {
+    for (const [name, tensor] of Object.entries(asTensors(theirs, given, group))) {
+      const value = values[name];
+      if (value === undefined)
+        throw new KronogradError('FIXTURE', `system '${given.system}' has no ${group} '${name}'`, {
+          where: given.name,
+        });
+      outputs[`${group}.${name}`] = value;
+      expected[`${group}.${name}`] = tensor;
+    }
+  };
+  const names = Object.keys(params);
+  const list = names.map((n) => params[n]!);
+  const inputs: Record<string, FixtureTensor> = {
+    ...prefixed('', given.params),
+    ...prefixed('', given.data),
+  };
+  want('activations', masked(on, network.activations, data.mask), rest.activations ?? {});
+  want('final_state', network.finalState, rest.final_state ?? {});
+  const dataNames = Object.keys(asTensors(rest.data_grads ?? {}, given, 'data_grads'));
+  const gradients = adjoint(
+    on,
+    [{ value: network.loss, adjoint: on.constant(1) }],
+    [...list, ...dataNames.map((n) => data[n]!)],
+  );
+  want('grads', Object.fromEntries(names.map((n, i) => [n, gradients[i]!])), rest.grads ?? {});
+  want(
+    'data_grads',
+    Object.fromEntries(dataNames.map((n, i) => [n, gradients[names.length + i]!])),
+    rest.data_grads ?? {},
+  );
+  if (isRecord(rest.hvp)) {
+    const { hvp } = rest;
+    const vectors = asTensors(hvp.vector, given, 'hvp.vector');
+    const v = names.map((n) => on.input(`vector.${n}`, float(...vectors[n]!.shape)));
+    Object.assign(inputs, prefixed('vector.', vectors));
+    const { product } = hessianVector(on, network.loss, list, v);
+    want(
+      'hessian_vector',
+      Object.fromEntries(names.map((n, i) => [n, product[i]!])),
+      hvp.hessian_vector ?? {},
+    );
+    const gn = gaussNewtonVector(on, network.output, network.loss, list, v);
+    want(
+      'gauss_newton_vector',
+      Object.fromEntries(names.map((n, i) => [n, gn[i]!])),
+      hvp.gauss_newton_vector ?? {},
+    );
+  }
+  const results = await runOnce(backend, on, outputs, inputs);
+  for (const [quantity, theirs] of Object.entries(expected)) add(quantity, results[quantity]!, theirs);
+  const known = new Set(['loss', 'grads', 'data_grads', 'activations', 'final_state', 'hvp']);
+  return Object.keys(rest).filter((key) => !known.has(key) && !NOT_COMPARED.has(key));
+}
+
+/** Truncated BPTT (math.md section 11): chunk after chunk, the state carried as a constant. */
+async function verifyTruncated(
+  backend: Backend,
+  system: System,
+  given: FixtureCase,
+  add: Add,
+): Promise<void> {
+  const lr = Number(given.rest.lr);
+  for (const mode of ['accumulate', 'sgd_each_chunk'] as const) {
+    const part = given.rest[mode];
+    if (!isRecord(part) || !Array.isArray(part.chunks)) continue;
+    let params: Tensors = given.params;
+    let state: Tensors = given.data;
+    const totals: Record<string, Float64Array> = {};
+    for (const [i, chunk] of (part.chunks as JsonRecord[]).entries()) {
+      const [from, to] = chunk.steps as [number, number];
+      const at = { ...given, params, data: { ...cut(given.data, from, to), ...initialStates(state) } };
+      const { results, carried } = await runChunk(backend, system, at);
+      const compare = (group: string, prefix: string) => {
+        for (const [name, theirs] of Object.entries(asTensors(chunk[group] ?? {}, given, group)))
+          add(`${prefix}.${name} (${mode}, chunk ${i})`, results[`${prefix}.${name}`]!, theirs);
+      };
+      add(`loss (${mode}, chunk ${i})`, results.loss!, { shape: [1], data: [Number(chunk.loss)] });
+      compare('grads', 'grads');
+      compare('initial_state_grads', 'data_grads');
+      compare('final_state', 'final_state');
+      state = carried;
+      for (const name of Object.keys(params)) {
+        const gradient = results[`grads.${name}`]!;
+        totals[name] ??= new Float64Array(gradient.length);
+        gradient.forEach((g, k) => (totals[name]![k]! += g));
+      }
+      if (mode === 'accumulate') continue;
+      params = Object.fromEntries(
+        Object.entries(params).map(([name, { shape, data }]) => {
+          const gradient = results[`grads.${name}`]!;
+          return [name, { shape, data: data.map((x, k) => x - lr * gradient[k]!) }];
+        }),
+      );
+      for (const [name, theirs] of Object.entries(asTensors(chunk.params_after ?? {}, given, 'params_after')))
+        add(`params_after.${name} (chunk ${i})`, params[name]!.data, theirs);
+    }
+    for (const [name, theirs] of Object.entries(asTensors(part.total_grads ?? {}, given, 'total_grads')))
+      add(`grads.${name} (total)`, totals[name]!, theirs);
+  }
+}
+
+async function runChunk(backend: Backend, system: System, given: FixtureCase) {
+  const on = new Builder();
+  const { params, data, network } = declare(on, system, given);
+  const names = Object.keys(params);
+  const states = Object.keys(network.carried);
+  const gradients = adjoint(
+    on,
+    [{ value: network.loss, adjoint: on.constant(1) }],
+    [...names.map((n) => params[n]!), ...states.map((n) => data[n]!)],
+  );
+  const outputs: Record<string, Value> = { loss: on.reshape(network.loss, [1]) };
+  names.forEach((n, i) => (outputs[`grads.${n}`] = gradients[i]!));
+  states.forEach((n, i) => (outputs[`data_grads.${n}`] = gradients[names.length + i]!));
+  for (const name of states) outputs[`final_state.${name}`] = network.finalState[network.carried[name]!]!;
+  const results = await runOnce(backend, on, outputs, { ...given.params, ...given.data });
+  const carried = Object.fromEntries(
+    states.map((n) => [n, { shape: data[n]!.type.shape, data: Array.from(results[`final_state.${n}`]!) }]),
+  );
+  return { results, carried };
+}
+
+function declare(on: Builder, system: System, given: FixtureCase) {
+  const inputs = (group: Tensors): Record<string, Value> =>
+    Object.fromEntries(
+      Object.entries(group).map(([name, { shape }]) => [name, on.input(name, float(...shape))]),
+    );
+  const params = inputs(given.params);
+  const data = inputs(given.data);
+  const network: Network = system.build(on, given, { params, data });
+  return { params, data, network };
+}
+
+async function runOnce(
+  backend: Backend,
+  on: Builder,
+  outputs: Readonly<Record<string, Value>>,
+  inputs: Tensors,
+): Promise<Record<string, Float64Array>> {
+  const program = on.build(outputs);
+  using executable = await backend.compile(program);
+  const bound: Record<string, Tensor> = {};
+  try {
+    for (const { name, value } of program.inputs) {
+      bound[name] = backend.tensor(value.type);
+      bound[name].write(inputs[name]!.data);
+    }
+    for (const { name, value } of program.outputs) bound[name] = backend.tensor(value.type);
+    executable.run(bound);
+    const results: Record<string, Float64Array> = {};
+    for (const { name } of program.outputs) results[name] = Float64Array.from(await bound[name]!.read());
+    return results;
+  } finally {
+    for (const tensor of Object.values(bound)) tensor[Symbol.dispose]();
+  }
+}
+
+/** Entries of padded steps are 0 in the fixtures. */
+function masked(
+  on: Builder,
+  values: Readonly<Record<string, Value>>,
+  mask: Value | undefined,
+): Record<string, Value> {
+  if (mask === undefined) return { ...values };
+  return Object.fromEntries(
+    Object.entries(values).map(([name, v]) => {
+      const ones = new Array<number>(v.type.shape.length - 2).fill(1);
+      return [name, on.mul(v, on.reshape(mask, [...mask.type.shape, ...ones]))];
+    }),
+  );
+}
+
+/** Steps from..to of the sequences among the data. */
+function cut(data: Tensors, from: number, to: number): Tensors {
+  const sequences = ['X', 'target', 'w', 'mask'].filter((name) => data[name] !== undefined);
+  return Object.fromEntries(
+    sequences.map((name) => {
+      const { shape, data: all } = data[name]!;
+      const step = all.length / shape[0]!;
+      return [name, { shape: [to - from, ...shape.slice(1)], data: all.slice(from * step, to * step) }];
+    }),
+  );
+}
+
+const initialStates = (data: Tensors): Tensors =>
+  Object.fromEntries(Object.entries(data).filter(([name]) => !['X', 'target', 'w', 'mask'].includes(name)));
+
+const prefixed = (prefix: string, group: Tensors): Tensors =>
+  Object.fromEntries(Object.entries(group).map(([name, t]) => [`${prefix}${name}`, t]));
+
+const asTensors = (json: unknown, given: FixtureCase, at: string): Tensors =>
+  tensors(json, at, (place, what) => {
+    throw new KronogradError('FIXTURE', what, { where: `${given.name}, ${place}` });
+  });

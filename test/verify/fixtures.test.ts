@@ -1,0 +1,37 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Backend } from '../../src/backend/backend.js';
+import { parseFixture } from '../../src/verify/fixture.js';
+import { verifyCase } from '../../src/verify/verify.js';
+import { backends } from '../support/backends.js';
+
+const folder = new URL('../fixtures/', import.meta.url);
+const files = readdirSync(folder).filter((f) => f.endsWith('.json'));
+
+/** What the fixtures hold and the engine does not compute yet. Anything else that is unsupported fails. */
+const unsupportedYet = new Set(['hessian', "system 'rnn'", "system 'vanilla_lstm'"]);
+
+describe.each(Object.entries(backends))('fixtures on %s', (_, open) => {
+  let backend: Backend;
+  let worst = { quantity: 'nothing', error: 0, tolerance: 1 };
+  beforeAll(async () => {
+    backend = await open();
+  });
+  afterAll(() => {
+    backend[Symbol.dispose]();
+    console.log(`${_}: ${worst.quantity} uses most of its tolerance: ${worst.error} of ${worst.tolerance}`);
+  });
+
+  for (const file of files) {
+    const { cases } = parseFixture(readFileSync(new URL(file, folder), 'utf8'), file);
+    it.each(cases.map((c) => [c.name, c] as const))(`${file}: %s`, async (name, given) => {
+      const { checks, unsupported } = await verifyCase(backend, given);
+      expect(unsupported.filter((what) => !unsupportedYet.has(what))).toEqual([]);
+      if (checks.length === 0) expect(unsupported).not.toEqual([]);
+      for (const check of checks)
+        if (check.error / check.tolerance > worst.error / worst.tolerance)
+          worst = { ...check, quantity: `${name} ${check.quantity}` };
+      expect(checks.filter((c) => !c.passed)).toEqual([]);
+    });
+  }
+});
