@@ -220,7 +220,8 @@ function withoutPrefix(prefix: string, tensors: TensorMap): TensorMap {
   return new Map(chosen.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 
-async function sha256(bytes: Uint8Array): Promise<string> {
+/** The SHA-256 of bytes in hexadecimal. @throws KronogradError CHECKPOINT on a page without WebCrypto. */
+export async function sha256(bytes: Uint8Array): Promise<string> {
   const subtle = globalThis.crypto?.subtle;
   if (subtle === undefined) {
     throw new KronogradError('CHECKPOINT', 'checkpoints need WebCrypto, which this page does not have', {

@@ -126,7 +126,7 @@ const CHECKS: { readonly [Key in keyof TrainConfig]-?: Check<NonNullable<TrainCo
   out: requireText,
 };
 
-const KEYS = Object.keys(CHECKS) as (keyof TrainConfig)[];
+export const CONFIG_KEYS = Object.keys(CHECKS) as (keyof TrainConfig)[];
 
 /**
  * The whole configuration that the values mean, with defaults where they are undefined. Throws OPTION for an
@@ -138,7 +138,7 @@ export function resolveTrainConfig(
   where: (key: string) => string = (key) => key,
 ): TrainConfig {
   requireKnownKeys(values, where);
-  const given = KEYS.filter((key) => values[key] !== undefined);
+  const given = CONFIG_KEYS.filter((key) => values[key] !== undefined);
   const checked = Object.fromEntries(given.map((key) => [key, CHECKS[key](values[key], where(key))]));
   if (checked.steps !== undefined && checked.epochs !== undefined) {
     throw new KronogradError('OPTION', `${where('steps')} and ${where('epochs')} exclude each other`, {
@@ -173,7 +173,7 @@ function requireKnownKeys(values: object, where: (key: string) => string): void 
   const names = unknown.map((key) => JSON.stringify(key)).join(', ');
   throw new KronogradError('OPTION', `unknown ${unknown.length === 1 ? 'key' : 'keys'} ${names}`, {
     where: unknown.map(where).join(', '),
-    fix: `use only ${KEYS.join(', ')}`,
+    fix: `use only ${CONFIG_KEYS.join(', ')}`,
   });
 }
 

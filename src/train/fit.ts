@@ -1,0 +1,203 @@
+/** The training loop around a trainer's steps: validation, checkpoints, early stop, and what may go wrong. */
+import type { TextBatch } from '../data/batches.js';
+import { KronogradError } from '../errors.js';
+import type { TensorMap } from '../interop/safetensors.js';
+import type { Checkpoint } from './checkpoint.js';
+import { LossReader } from './loss-reader.js';
+import type { StepMetrics, Trainer } from './trainer.js';
+
+export interface FitOptions {
+  /** The batches from `trainer.nextBatch` on; by default those of the trainer's data. */
+  readonly batches?: AsyncIterable<TextBatch>;
+  /**
+   * Keeps a checkpoint: `last` after every `saveEvery` steps and at the end, `best` when the validation loss is the
+   * lowest so far. Training waits for it.
+   */
+  readonly save?: (checkpoint: Checkpoint, kind: 'last' | 'best') => Promise<unknown>;
+  /** Stops after the current step, with a last checkpoint. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: FitEvent) => void;
+}
+
+export type FitEvent =
+  /** Of every step, in order, shortly after it was made. */
+  | ({ readonly kind: 'step' } & StepMetrics)
+  | ({ readonly kind: 'validation' } & Validation)
+  | { readonly kind: 'earlyStop'; readonly best: Measured };
+
+/** A mean loss on the validation text, in nats per character. */
+export interface Validation {
+  readonly step: number;
+  readonly validationLoss: number;
+  /** The mean of the training losses since the last validation, or since training was resumed. */
+  readonly trainingLoss: number;
+  readonly isBest: boolean;
+}
+
+export interface FitResult {
+  readonly stepsDone: number;
+  readonly stoppedEarly: boolean;
+  /** Of the last step and of the best; null without a validation text. */
+  readonly last: Measured | null;
+  readonly best: Measured | null;
+}
+
+export interface Measured {
+  readonly step: number;
+  readonly validationLoss: number;
+}
+
+/**
+ * Trains to the last step of the trainer's data, with the intervals and the patience of its configuration.
+ *
+ * Neither reading losses nor validating nor saving changes a number, so a run that was stopped at any step and
+ * restored gives the same bits. Every save is preceded by a look at all losses up to it and at the numbers that it
+ * writes: a checkpoint of a diverged state is never handed to `save`.
+ *
+ * @throws KronogradError DIVERGED when a loss is NaN or infinite, ABORTED when the signal stopped it (after saving),
+ * and what the backend and `save` throw.
+ */
+export async function fit(trainer: Trainer, options: FitOptions = {}): Promise<FitResult> {
+  return new Fit(trainer, options).run();
+}
+
+/** A pause for timers, signals and the page, at least so often, in milliseconds: a CPU backend leaves them no time. */
+const BREATH = 50;
+
+class Fit {
+  readonly #trainer: Trainer;
+  readonly #options: FitOptions;
+  readonly #reader: LossReader;
+  /** Losses of steps since the last validation. */
+  #window: number[] = [];
+  #lastLoss = Number.NaN;
+  #savedStep: number;
+  #lastBreath = performance.now();
+
+  constructor(trainer: Trainer, options: FitOptions) {
+    this.#trainer = trainer;
+    this.#options = options;
+    this.#reader = new LossReader(trainer);
+    this.#savedStep = trainer.stepsDone;
+  }
+
+  async run(): Promise<FitResult> {
+    const { data, config } = this.#trainer;
+    const { signal, batches = data.stream.batches(this.#trainer.nextBatch) } = this.#options;
+    let stoppedEarly = this.#patienceIsOver();
+    if (signal?.aborted) await this.#abort();
+    if (!stoppedEarly && this.#trainer.stepsDone < data.steps) {
+      for await (const batch of batches) {
+        this.#trainer.step(batch);
+        const step = this.#trainer.stepsDone;
+        this.#take(await this.#reader.poll());
+        await this.#breathe();
+        const isLast = step >= data.steps;
+        if (isLast || step % config.evaluateEvery === 0) {
+          await this.#validate();
+          stoppedEarly = this.#patienceIsOver();
+        }
+        if (step % config.saveEvery === 0) await this.#save('last');
+        if (isLast || stoppedEarly) break;
+        if (signal?.aborted) await this.#abort();
+      }
+    }
+    if (this.#savedStep !== this.#trainer.stepsDone) await this.#save('last');
+    if (stoppedEarly) this.#options.onEvent?.({ kind: 'earlyStop', best: this.#bestSoFar()! });
+    return {
+      stepsDone: this.#trainer.stepsDone,
+      stoppedEarly,
+      last: this.#validations().at(-1) ?? null,
+      best: this.#bestSoFar(),
+    };
+  }
+
+  async #validate(): Promise<void> {
+    const { stepsDone: step, data, history } = this.#trainer;
+    if (data.validation.length === 0) return;
+    await this.#catchUp();
+    const validationLoss = await this.#trainer.evaluate(data.validation);
+    if (!Number.isFinite(validationLoss))
+      throw this.#diverged(`the validation loss became ${validationLoss}`);
+    const best = this.#bestSoFar();
+    const isBest = best === null || validationLoss < best.validationLoss;
+    history.push({ step, loss: this.#lastLoss, validationLoss });
+    const trainingLoss = this.#window.reduce((sum, loss) => sum + loss, 0) / this.#window.length;
+    this.#window = [];
+    this.#options.onEvent?.({ kind: 'validation', step, validationLoss, trainingLoss, isBest });
+    if (isBest) await this.#save('best');
+  }
+
+  async #save(kind: 'last' | 'best'): Promise<void> {
+    await this.#catchUp();
+    const checkpoint = await this.#trainer.checkpoint();
+    const { weights, optimizer, state } = checkpoint;
+    if (![weights, optimizer.tensors, state].every(isFinite))
+      throw this.#diverged('the parameters overflowed');
+    await this.#options.save?.(checkpoint, kind);
+    if (kind === 'last') this.#savedStep = this.#trainer.stepsDone;
+  }
+
+  async #abort(): Promise<never> {
+    const { stepsDone } = this.#trainer;
+    if (this.#savedStep !== stepsDone) await this.#save('last');
+    throw new KronogradError('ABORTED', `stopped after step ${stepsDone}`, {
+      where: 'fit',
+      fix: 'restore the last checkpoint to continue',
+      cause: this.#options.signal?.reason,
+    });
+  }
+
+  /** Looks at the losses of all steps made. */
+  async #catchUp(): Promise<void> {
+    this.#take(await this.#reader.drain());
+  }
+
+  #take(metrics: readonly StepMetrics[]): void {
+    for (const each of metrics) {
+      const { step, loss } = each;
+      if (!Number.isFinite(loss)) throw this.#diverged(`the loss became ${loss}`, step);
+      this.#options.onEvent?.({ kind: 'step', ...each });
+      this.#window.push(loss);
+      this.#lastLoss = loss;
+    }
+  }
+
+  #diverged(what: string, step = this.#trainer.stepsDone): KronogradError {
+    const { lr, clip } = this.#trainer.config;
+    const saved = this.#savedStep > 0 ? `, and continue from the checkpoint of step ${this.#savedStep}` : '';
+    return new KronogradError('DIVERGED', `${what} at step ${step}`, {
+      where: `step ${step}`,
+      fix: `lower the learning rate (--lr, now ${lr}) or the clipping norm (--clip, now ${clip})${saved}`,
+    });
+  }
+
+  /** What was measured on the validation text by this run, and by the one that it resumes. */
+  #validations(): Measured[] {
+    return this.#trainer.history.flatMap(({ step, validationLoss }) =>
+      step === undefined || validationLoss === undefined ? [] : [{ step, validationLoss }],
+    );
+  }
+
+  #bestSoFar(): Measured | null {
+    const lower = (a: Measured, b: Measured) => (b.validationLoss < a.validationLoss ? b : a);
+    const [first, ...rest] = this.#validations();
+    return first === undefined ? null : rest.reduce(lower, first);
+  }
+
+  #patienceIsOver(): boolean {
+    const { patience } = this.#trainer.config;
+    const best = this.#bestSoFar();
+    if (patience === 0 || best === null) return false;
+    return this.#validations().filter(({ step }) => step > best.step).length >= patience;
+  }
+
+  async #breathe(): Promise<void> {
+    if (performance.now() - this.#lastBreath < BREATH) return;
+    await new Promise((resolve) => setTimeout(resolve));
+    this.#lastBreath = performance.now();
+  }
+}
+
+const isFinite = (tensors: TensorMap): boolean =>
+  [...tensors.values()].every(({ data }) => data.every(Number.isFinite));

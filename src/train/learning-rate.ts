@@ -1,0 +1,23 @@
+import type { TrainConfig } from './config.js';
+
+export type LearningRateConfig = Pick<TrainConfig, 'lr' | 'schedule' | 'warmup'>;
+
+/**
+ * The learning rate of step 1 .. `steps`: up linearly to `lr` over the first `warmup` steps, then as the schedule
+ * says (see TrainConfig).
+ */
+export function learningRate(
+  { lr, schedule, warmup }: LearningRateConfig,
+  step: number,
+  steps: number,
+): number {
+  if (step <= warmup) return (lr * step) / warmup;
+  switch (schedule) {
+    case 'constant':
+      return lr;
+    case 'step':
+      return lr * (step > 0.75 * steps ? 0.01 : step > 0.5 * steps ? 0.1 : 1);
+    case 'cosine':
+      return (lr * (1 + Math.cos((Math.PI * (step - warmup)) / (steps - warmup)))) / 2;
+  }
+}
