@@ -14,10 +14,15 @@ export interface Block {
 
 /** First fit over the free blocks, in the order of their addresses; neighbours are joined when freed. */
 export class Memory {
-  readonly memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES });
+  readonly memory: WebAssembly.Memory;
   /** Address 0 is never given out. */
   #free: Block[] = [{ address: ALIGNMENT, length: PAGE - ALIGNMENT }];
   #used = 0;
+
+  /** @param shared Whether other threads are to use it. */
+  constructor(readonly shared = false) {
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared });
+  }
 
   /** Bytes in use. */
   get used(): number {

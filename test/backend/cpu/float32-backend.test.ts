@@ -113,6 +113,14 @@ describe('executables', () => {
   });
 });
 
+test('a backend refuses new work after its disposal', async () => {
+  const backend = new Float32Backend();
+  backend[Symbol.dispose]();
+  backend[Symbol.dispose]();
+  expect(codeOf(() => backend.tensor({ dtype: 'float', shape: [1] }))).toBe('OPTION');
+  await expect(backend.compileSchedule(negate(1))).rejects.toMatchObject({ code: 'OPTION' });
+});
+
 test('memory: blocks never overlap, are zeroed, and all of it comes back', () =>
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 200_000 }), fc.nat(9))), (requests) => {

@@ -1,8 +1,10 @@
-/** Schedules run on the float32 backend and by the interpreter, from the same contents. */
+/** Schedules run on the float32 backend and by their definition in float64, from the same contents. */
 import type { BufferSpec, Ref, Stage, TimeStride } from '../../../kernels/stage.js';
 import { Float32Backend } from '../../../src/backend/cpu/float32-backend.js';
 import type { Schedule } from '../../../src/schedule/schedule.js';
-import { type Buffers, interpret } from './interpreter.js';
+import { runSchedule } from '../../support/run-schedule.js';
+
+export type Buffers = readonly Float64Array[];
 
 /** An operand at the start of a buffer unless told otherwise. */
 export const ref = (
@@ -48,7 +50,7 @@ export const specs = (contents: Buffers, ints: readonly number[] = [], arena = 0
   ),
 ];
 
-/** The contents of buffers 1, 2, ... after a run, by the backend and by the interpreter. */
+/** The contents of buffers 1, 2, ... after a run, by the backend and by definition. */
 export async function runBoth(schedule: Schedule, contents: Buffers): Promise<Outcome> {
   const backend = new Float32Backend();
   const tensors = Object.fromEntries(
@@ -64,10 +66,12 @@ export async function runBoth(schedule: Schedule, contents: Buffers): Promise<Ou
   const actual = await Promise.all(
     Object.values(tensors).map(async (tensor) => Float64Array.from(await tensor.read())),
   );
-  const expected = contents.map((data, k) =>
-    schedule.buffers[k + 1]!.dtype === 'int' ? data.slice() : Float64Array.from(data, Math.fround),
-  );
-  interpret(schedule, [new Float64Array(schedule.buffers[0]!.length), ...expected]);
+  const rounded = contents.map((data, k) => {
+    const { name, dtype } = schedule.buffers[k + 1]!;
+    return [name, dtype === 'int' ? data : Float64Array.from(data, Math.fround)] as const;
+  });
+  const results = runSchedule(schedule, Object.fromEntries(rounded));
+  const expected = rounded.map(([name]) => results[name]!);
   return { actual, expected };
 }
 

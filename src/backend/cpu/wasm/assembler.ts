@@ -211,7 +211,11 @@ export class ModuleBuilder {
   readonly #exports: number[][] = [];
   readonly #shared = new Map<string, FunctionBuilder>();
 
-  constructor(readonly globals: number) {}
+  /** @param sharesMemory Whether the memory that it will be given is shared between threads. */
+  constructor(
+    readonly globals: number,
+    readonly sharesMemory: boolean,
+  ) {}
 
   function(...parameters: ValueType[]): FunctionBuilder {
     const f = new FunctionBuilder(this, this.#functions.length, parameters);
@@ -239,7 +243,9 @@ export class ModuleBuilder {
       ...vector(f.parameters.map((type) => [typeCodes[type]])),
       0,
     ]);
-    const imports = [[...text('env'), ...text('memory'), 0x02, 0x00, 0x00]];
+    // Its size: any; a shared memory's limit must be given, here that of the address space.
+    const limits = this.sharesMemory ? [0x03, 0x00, ...unsigned(65536)] : [0x00, 0x00];
+    const imports = [[...text('env'), ...text('memory'), 0x02, ...limits]];
     for (let i = 0; i < this.globals; i++) {
       imports.push([...text('env'), ...text(`g${i}`), 0x03, typeCodes.i32, 0x01]);
     }

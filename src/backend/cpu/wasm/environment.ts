@@ -35,7 +35,7 @@ export class Region {
 }
 
 export class Environment {
-  /** Overwritten by every stage. */
+  /** Overwritten by every stage; each thread has its own. */
   readonly scratch: Region;
   /** Operands in the order of their use: kept for the duration of a loop. */
   readonly packed: Region;
@@ -53,9 +53,9 @@ export class Environment {
   }
 }
 
-/** The functions of one stage. All take the time t, which only matters inside loops. */
+/** The functions of one stage (see share.ts): all shares of one are done before any of the next begins. */
 export interface CompiledStage {
   /** Packs the operands that no iteration of the loop changes: called once before the loop. */
   readonly prepare: FunctionBuilder | null;
-  readonly execute: FunctionBuilder;
+  readonly execute: readonly FunctionBuilder[];
 }

@@ -27,9 +27,7 @@ export const i32 = {
   less: binary('i32.lt_s'),
   greater: binary('i32.gt_s'),
   atLeast: binary('i32.ge_s'),
-  /** The smaller of x and a constant. */
-  min: (x: Expression, limit: number): Expression =>
-    call('select', x, i32.constant(limit), i32.less(x, i32.constant(limit))),
+  min: (x: Expression, y: Expression): Expression => call('select', x, y, i32.less(x, y)),
   load: (address: Expression, byteOffset: number) => load('i32.load', address, byteOffset),
   /** x + byteOffset, nothing when it is 0. */
   plus: (x: Expression, constant: number): Expression =>

@@ -10,6 +10,7 @@ import { affine, i32 } from './expression.js';
 import { microkernel, PANEL, TILE_ROWS } from './microkernel.js';
 import { pack } from './pack.js';
 import { Rows } from './rows.js';
+import { type Range, share, stageFunction, timeOf } from './share.js';
 
 /** Inner indices per pass over a tile: a panel of B of this depth takes half of a small first-level cache, 8 KiB. */
 const DEPTH_BLOCK = 256;
@@ -75,9 +76,10 @@ export function compileGemm(
   const { module, scratch, packed } = environment;
   const { batch, columns, slots } = stage;
   const blocks = chooseBlocks(stage);
-  const f = module.function('i32');
-  const t = f.parameter(0);
+  const f = stageFunction(module);
+  const t = timeOf(f);
   let prepare: FunctionBuilder | null = null;
+  let packEachTime: FunctionBuilder | null = null;
 
   scratch.reset();
   const sums = f.let('i32', i32.plus(scratch.base, scratch.take(bytes(blocks.rows * blocks.sumsStride))));
@@ -93,7 +95,9 @@ export function compileGemm(
       const invariant = term.slots.every(({ offset }) =>
         isInvariant({ ...term.b, offset: term.b.offset + offset }, [batch, term.depth, columns]),
       );
-      const packer = invariant ? (prepare ??= module.function('i32')) : f;
+      const packer = invariant
+        ? (prepare ??= stageFunction(module))
+        : (packEachTime ??= stageFunction(module));
       packB(packer, term, columns, batchesOfB, packedB);
       const packedA = isRowMajor(term.a) ? null : scratch.take(bytes(blocks.rows * term.depth));
       return {
@@ -107,12 +111,13 @@ export function compileGemm(
     });
 
   const epilogue = compileEpilogue(f, stage, environment, blocks, sums);
+  const mine = shareOf(f, stage);
   f.for(i32.constant(0), i32.constant(batch), 1, (b) =>
-    f.for(i32.constant(0), i32.constant(stage.rows), blocks.rows, (i0) => {
-      const rows = f.let('i32', i32.min(i32.sub(i32.constant(stage.rows), i0), blocks.rows));
+    f.for(mine.rows.from, mine.rows.to, blocks.rows, (i0) => {
+      const rows = f.let('i32', i32.min(i32.sub(mine.rows.to, i0), i32.constant(blocks.rows)));
       const strips = operands.map((operand) => rowBlock(f, operand, b, i0, rows, environment));
-      f.for(i32.constant(0), i32.constant(columns), blocks.columns, (j0) => {
-        const end = f.let('i32', i32.min(i32.plus(j0, blocks.columns), columns));
+      f.for(mine.columns.from, mine.columns.to, blocks.columns, (j0) => {
+        const end = f.let('i32', i32.min(i32.plus(j0, blocks.columns), mine.columns.to));
         operands.forEach((operand, k) => {
           const isFirst = (slot: number) =>
             !operands.slice(0, k).some(({ term }) => term.slots.some((fed) => fed.slot === slot));
@@ -122,7 +127,15 @@ export function compileGemm(
       });
     }),
   );
-  return { prepare, execute: f };
+  return { prepare, execute: packEachTime === null ? [f] : [packEachTime, f] };
+}
+
+/** Rows are divided where there are blocks of them, otherwise columns, so that each thread reads its panels of B only. */
+function shareOf(f: FunctionBuilder, { rows, columns }: GemmStage): { rows: Range; columns: Range } {
+  const all = (extent: number): Range => ({ from: i32.constant(0), to: i32.constant(extent) });
+  return rows >= 2 * ROW_BLOCK
+    ? { rows: share(f, rows, TILE_ROWS), columns: all(columns) }
+    : { rows: all(rows), columns: share(f, columns, PANEL) };
 }
 
 function packB(
@@ -134,13 +147,18 @@ function packB(
 ): void {
   const [batchStride, along, across] = term.b.strides;
   const size = roundUp(columns, PANEL) * term.depth;
+  const { from, to } = share(f, columns, PANEL);
   term.slots.forEach(({ offset }, k) => {
-    const start = startAddress({ ...term.b, offset: term.b.offset + offset }, f.parameter(0));
+    const start = startAddress({ ...term.b, offset: term.b.offset + offset }, timeOf(f));
     f.for(i32.constant(0), i32.constant(batchesOfB), 1, (b) =>
       pack(f, {
-        source: affine(start, [b], [bytes(batchStride!)]),
-        destination: affine(i32.plus(packedB, bytes(k * batchesOfB * size)), [b], [bytes(size)]),
-        across: { stride: across!, extent: i32.constant(columns) },
+        source: affine(start, [b, from], [bytes(batchStride!), bytes(across!)]),
+        destination: affine(
+          i32.plus(packedB, bytes(k * batchesOfB * size)),
+          [b, from],
+          [bytes(size), bytes(term.depth)],
+        ),
+        across: { stride: across!, extent: i32.sub(to, from) },
         along: { stride: along!, extent: term.depth },
         width: PANEL,
       }),
@@ -207,7 +225,7 @@ function multiplyBlock(
   const { depth } = term;
 
   f.for(i32.constant(0), i32.constant(depth), DEPTH_BLOCK, (k0) => {
-    const count = f.let('i32', i32.min(i32.sub(i32.constant(depth), k0), DEPTH_BLOCK));
+    const count = f.let('i32', i32.min(i32.sub(i32.constant(depth), k0), i32.constant(DEPTH_BLOCK)));
     const aStart = f.let('i32', affine(strip.address, [k0], [bytes(strip.strides.inner)]));
     f.for(at.j0, at.end, PANEL, (j) => {
       term.slots.forEach(({ slot }, k) => {
@@ -270,7 +288,7 @@ function compileEpilogue(
   const stores = stage.stores.map(({ ref, value }) => ({ to: rows.access(ref), value }));
   return (b, i0, count, j0, end) => {
     f.set(origin, affine(sums, [i0, j0], [-bytes(blocks.sumsStride), -bytes(1)]));
-    rows.enter(f.parameter(0));
+    rows.enter(timeOf(f));
     f.for(i0, i32.add(i0, count), 1, (i) =>
       rows.row([b, i], j0, end, (lanes, value) => {
         for (const store of stores) store.to.store(lanes, value(store.value));

@@ -5,15 +5,19 @@
  */
 import type { ReduceStage, Ref } from '../../../../kernels/stage.js';
 import { startAddress } from './addresses.js';
+import type { Expression } from './assembler.js';
 import { inDomain, mapOperands, operandsOf, simplify } from './domain.js';
 import type { CompiledStage, Environment } from './environment.js';
 import { affine, i32, storeLane } from './expression.js';
 import { nest } from './nest.js';
 import { combine, neutral, Reduction } from './reduction.js';
 import { Rows } from './rows.js';
+import { share, stageFunction, timeOf } from './share.js';
 
 /** Elements of a kept row that are combined at a time: what stays in a first-level cache. */
 const CHUNK = 2048;
+/** Of a vector. */
+const LANES = 4;
 
 /** The kept and the reduced axes, each as few as possible; `axes` index [...kept, ...reduced]. */
 interface Axes {
@@ -38,8 +42,8 @@ export function compileReduce(stage: ReduceStage, environment: Environment): Com
 }
 
 function reduceRows(stage: ReduceStage, environment: Environment, kept: Axes, reduced: Axes): CompiledStage {
-  const f = environment.module.function('i32');
-  const t = f.parameter(0);
+  const f = stageFunction(environment.module);
+  const t = timeOf(f);
   const domain = { shape: [...kept.shape, ...reduced.shape], axes: [...kept.axes, ...reduced.axes] };
   const scalars = stage.scalars.map((scalar) => mapOperands(scalar, (operand) => inDomain(operand, domain)));
   const rows = new Rows(f, environment, scalars, [stage.value]);
@@ -49,7 +53,10 @@ function reduceRows(stage: ReduceStage, environment: Environment, kept: Axes, re
     return { start: f.let('i32', startAddress(ref, t)), bytes };
   });
   rows.enter(t);
-  nest(f, kept.shape, (place) => {
+  const { from, to } = share(f, kept.shape[0]!);
+  const places = (body: (place: readonly Expression[]) => void) =>
+    f.for(from, to, 1, (i) => nest(f, kept.shape.slice(1), (rest) => body([i, ...rest])));
+  places((place) => {
     reduction.start();
     nest(f, reduced.shape.slice(0, -1), (outer) =>
       rows.row([...place, ...outer], i32.constant(0), i32.constant(reduced.shape.at(-1)!), (lanes, value) =>
@@ -59,12 +66,12 @@ function reduceRows(stage: ReduceStage, environment: Environment, kept: Axes, re
     const result = reduction.finish();
     for (const { start, bytes } of stores) storeLane(f, affine(start, place, bytes), 0, 0, result);
   });
-  return { prepare: null, execute: f };
+  return { prepare: null, execute: [f] };
 }
 
 function combineRows(stage: ReduceStage, environment: Environment, kept: Axes, reduced: Axes): CompiledStage {
-  const f = environment.module.function('i32');
-  const t = f.parameter(0);
+  const f = stageFunction(environment.module);
+  const t = timeOf(f);
   const extent = kept.shape.at(-1)!;
   const domain = {
     shape: [...kept.shape.slice(0, -1), ...reduced.shape, extent],
@@ -98,8 +105,9 @@ function combineRows(stage: ReduceStage, environment: Environment, kept: Axes, r
   );
   const stores = stage.stores.map((ref) => finish.access(inDomain(ref, kept)));
 
-  f.for(i32.constant(0), i32.constant(extent), CHUNK, (from) => {
-    const to = f.let('i32', i32.min(i32.plus(from, CHUNK), extent));
+  const mine = share(f, extent, LANES);
+  f.for(mine.from, mine.to, CHUNK, (from) => {
+    const to = f.let('i32', i32.min(i32.plus(from, CHUNK), mine.to));
     f.set(origin, affine(i32.plus(base, scratch), [from], [-4]));
     for (const pass of [start, rows, finish]) pass.enter(t);
     nest(f, kept.shape.slice(0, -1), (outer) => {
@@ -114,5 +122,5 @@ function combineRows(stage: ReduceStage, environment: Environment, kept: Axes, r
       });
     });
   });
-  return { prepare: null, execute: f };
+  return { prepare: null, execute: [f] };
 }

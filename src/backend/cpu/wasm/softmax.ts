@@ -7,32 +7,34 @@ import { affine, f32x4, i32, load, storeLane } from './expression.js';
 import { vectorCall } from './math.js';
 import { Reduction } from './reduction.js';
 import { type Access, type RowScalar, Rows } from './rows.js';
+import { share, stageFunction, timeOf } from './share.js';
 
 const { sub, mul, div } = f32x4;
 
 const loadOf = (ref: Ref): RowScalar => ({ kind: 'load', ref, gather: null });
 
 export function compileSoftmax(stage: SoftmaxStage, environment: Environment): CompiledStage {
-  const f = environment.module.function('i32');
+  const f = stageFunction(environment.module);
   const passes = new RowPasses(f, environment, stage.columns);
   const exponentials = passes.exponentials(stage.input, stage.output);
   const scaling = passes.pass([loadOf(stage.output)]);
   const scaled = scaling.rows.access(stage.output);
   passes.enter();
-  f.for(i32.constant(0), i32.constant(stage.rows), 1, (row) => {
+  const { from, to } = share(f, stage.rows);
+  f.for(from, to, 1, (row) => {
     const { sum } = exponentials(row);
     const scale = f.let('v128', div(f32x4.constant(1), sum));
     scaling.run(row, (lanes, value) => scaled.store(lanes, mul(value(0), scale)));
   });
-  return { prepare: null, execute: f };
+  return { prepare: null, execute: [f] };
 }
 
 export function compileSoftmaxCrossEntropy(
   stage: SoftmaxCrossEntropyStage,
   environment: Environment,
 ): CompiledStage {
-  const f = environment.module.function('i32');
-  const t = f.parameter(0);
+  const f = stageFunction(environment.module);
+  const t = timeOf(f);
   const { logits, target, loss, gradient } = stage;
   const isDense = target.kind === 'dense';
   const passes = new RowPasses(f, environment, stage.columns);
@@ -62,7 +64,8 @@ export function compileSoftmaxCrossEntropy(
   const totals = { mass: new Reduction(f, 'sum'), product: new Reduction(f, 'sum') };
 
   passes.enter();
-  f.for(i32.constant(0), i32.constant(stage.rows), 1, (row) => {
+  const { from, to } = share(f, stage.rows);
+  f.for(from, to, 1, (row) => {
     const { max, sum } = exponentials(row);
     const weight = splat(place(starts.weight, stage.weight, row));
     const column = isDense ? null : f.let('i32', i32.load(place(starts.target, target.ref, row), 0));
@@ -98,7 +101,7 @@ export function compileSoftmaxCrossEntropy(
       }
     }
   });
-  return { prepare: null, execute: f };
+  return { prepare: null, execute: [f] };
 }
 
 const exponential = (f: FunctionBuilder, x: Expression, max: Expression): Expression =>
@@ -150,6 +153,6 @@ class RowPasses {
   }
 
   enter(): void {
-    for (const rows of this.#passes) rows.enter(this.f.parameter(0));
+    for (const rows of this.#passes) rows.enter(timeOf(this.f));
   }
 }
