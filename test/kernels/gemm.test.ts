@@ -5,7 +5,8 @@ import { chooseTile, type GemmTile, tileBytes } from '../../kernels/gemm_tile.js
 import { defaultLimits } from '../../kernels/index.js';
 import type { GemmStage, Ref, Scalar } from '../../kernels/stage.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
-import { type Buffer, check, floats, magnitude, numbers, openBackend, sumTolerance } from './gpu.js';
+import { product, productShapes, ref } from '../support/products.js';
+import { check, floats, numbers, openBackend, sumTolerance } from './gpu.js';
 
 let backend: WebGpuBackend;
 beforeAll(async () => {
@@ -13,65 +14,16 @@ beforeAll(async () => {
 });
 afterAll(() => backend[Symbol.dispose]());
 
-const ref = (buffer: number, strides: readonly number[], offset = 0): Ref => ({
-  ...{ buffer, offset, strides },
-  time: null,
-});
 const accumulator = (slot = 0): Scalar => ({ kind: 'accumulator', slot });
 const load = (from: Ref): Scalar => ({ kind: 'load', ref: from, gather: null });
 const call = (fn: Extract<Scalar, { kind: 'call' }>['fn'], ...args: number[]): Scalar => ({
   ...{ kind: 'call', fn, args },
 });
 
-interface Case {
-  readonly batch: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly depth: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
-  /** Elements before the first of each operand. */
-  readonly offset: number;
-}
-
-/** C = A B + C over buffers A, B, C. */
-function product(shape: Case): { stage: GemmStage; buffers: Buffer[]; scale: number } {
-  const { batch, rows, columns, depth, transposeA, transposeB, offset } = shape;
-  const a = transposeA ? [rows * depth, 1, rows] : [rows * depth, depth, 1];
-  const b = transposeB ? [depth * columns, 1, depth] : [depth * columns, columns, 1];
-  const c = ref(3, [rows * columns, columns, 1], offset);
-  const stage: GemmStage = {
-    kind: 'gemm',
-    ...{ batch, rows, columns },
-    slots: 1,
-    terms: [{ depth, a: ref(1, a, offset), b: ref(2, b, offset), slots: [{ slot: 0, offset: 0 }] }],
-    scalars: [accumulator(), load(c), call('add', 0, 1)],
-    stores: [{ ref: c, value: 2 }],
-  };
-  const buffers = [
-    floats('arena', [0]),
-    floats('a', numbers(offset + batch * rows * depth, 1)),
-    floats('b', numbers(offset + batch * depth * columns, 2)),
-    floats('c', numbers(offset + batch * rows * columns, 3)),
-  ];
-  return { stage, buffers, scale: magnitude(stage, buffers, 3) };
-}
-
-const awkward = fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 12, 13, 16, 17, 31, 33, 64, 67);
-
 describe('gemm', () => {
   it('multiplies and adds at any size and transposition', async () => {
-    const shapes = fc.record<Case>({
-      batch: fc.constantFrom(1, 1, 2, 3),
-      rows: awkward,
-      columns: awkward,
-      depth: awkward,
-      transposeA: fc.boolean(),
-      transposeB: fc.boolean(),
-      offset: fc.constantFrom(0, 0, 1, 4),
-    });
     await fc.assert(
-      fc.asyncProperty(shapes, async (shape) => {
+      fc.asyncProperty(productShapes, async (shape) => {
         const { stage, buffers, scale } = product(shape);
         await check(backend, stage, buffers, { tolerance: sumTolerance(shape.depth + 1), scale });
       }),

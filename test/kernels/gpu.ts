@@ -1,41 +1,16 @@
 /** One stage on the GPU, beside the oracle. */
 import { expect } from 'vitest';
 import { generateKernel, type Kernel } from '../../kernels/index.js';
-import type { BufferSpec, Stage } from '../../kernels/stage.js';
+import type { Stage } from '../../kernels/stage.js';
 import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
 import type { Device } from '../../src/backend/webgpu/device.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
-import { runStage } from './oracle.js';
+import { type Buffer, expected } from '../support/stages.js';
+
+export * from '../support/stages.js';
 
 /** A backend for a test file, to be disposed by it. */
 export const openBackend = (): Promise<WebGpuBackend> => createDawnBackend();
-
-/** A buffer with its contents before the stage runs. */
-export interface Buffer extends BufferSpec {
-  readonly data: readonly number[];
-}
-
-export const floats = (name: string, data: readonly number[]): Buffer => ({
-  name,
-  dtype: 'float',
-  length: data.length,
-  data: data.map(Math.fround),
-});
-export const ints = (name: string, data: readonly number[]): Buffer => ({
-  name,
-  dtype: 'int',
-  length: data.length,
-  data,
-});
-
-/** A reproducible sequence of numbers in [-1, 1). */
-export function numbers(length: number, seed = 1): number[] {
-  let state = seed >>> 0;
-  return Array.from({ length }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.fround(state / 2 ** 31 - 1);
-  });
-}
 
 /** Dispatches a kernel once over buffers with the given contents; resolves to all contents afterwards. */
 export async function dispatch(
@@ -71,13 +46,6 @@ export async function dispatch(
   } finally {
     for (const tensor of tensors) tensor[Symbol.dispose]();
   }
-}
-
-/** The contents of all buffers after the stage, by the oracle. */
-export function expected(stage: Stage, buffers: readonly Buffer[], t = 0): Float64Array[] {
-  const memory = buffers.map(({ data }) => Float64Array.from(data));
-  runStage(stage, memory, t);
-  return memory;
 }
 
 /**
@@ -124,12 +92,3 @@ export async function check(
   });
   return actual;
 }
-
-/** The largest value of a buffer were all numbers positive: what the rounding of a sum is relative to. */
-export function magnitude(stage: Stage, buffers: readonly Buffer[], buffer: number): number {
-  const absolute = buffers.map((one) => ({ ...one, data: one.data.map(Math.abs) }));
-  return expected(stage, absolute)[buffer]!.reduce((largest, x) => Math.max(largest, x), 0);
-}
-
-/** Rounding of a float32 sum of `length` products, relative to the sum of their magnitudes; at least 2e-6. */
-export const sumTolerance = (length: number): number => Math.max(2e-6, length * 2 ** -24);

@@ -1,33 +1,35 @@
 /** Numbers for tests: reproducible data and the comparison that every tolerance of the project is stated in. */
-import { expect } from 'vitest';
 import { CounterRandom } from '../../src/data/random.js';
 import { type Program, sizeOf, type Type } from '../../src/program/program.js';
 
 /** max|a - b| / max|b|, 0 for two empty or zero tensors. NaN counts as infinite. */
-export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>, scale?: number): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   let worst = 0;
-  let scale = 0;
+  let largest = 0;
   for (let i = 0; i < b.length; i++) {
     const d = Math.abs(a[i]! - b[i]!);
     worst = Math.max(worst, Number.isNaN(d) ? Number.POSITIVE_INFINITY : d);
-    scale = Math.max(scale, Math.abs(b[i]!));
+    largest = Math.max(largest, Math.abs(b[i]!));
   }
-  return worst === 0 ? 0 : worst / (scale || 1);
+  return worst === 0 ? 0 : worst / (scale ?? (largest || 1));
 }
 
-/** Fails with the largest relative difference when it is over the tolerance. */
+/**
+ * Throws when the largest relative difference is over the tolerance, and returns it when it is not. Needs no test
+ * runner, so that it works in a page too.
+ * @param scale What differences are relative to; by default max|b|.
+ */
 export function expectClose(
   a: ArrayLike<number>,
   b: ArrayLike<number>,
   tolerance: number,
   what = 'tensor',
-): void {
-  const error = relativeError(a, b);
-  expect(
-    error,
-    `${what}: largest relative difference ${error.toExponential(2)}, allowed ${tolerance}`,
-  ).toBeLessThanOrEqual(tolerance);
+  scale?: number,
+): number {
+  const error = relativeError(a, b, scale);
+  if (error <= tolerance) return error;
+  throw new Error(`${what}: largest relative difference ${error.toExponential(2)}, allowed ${tolerance}`);
 }
 
 export function normals(random: CounterRandom, size: number, scale = 1): Float64Array {
