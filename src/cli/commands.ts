@@ -1,4 +1,8 @@
+import { evaluate } from './eval.js';
 import type { CommandRegistration } from './program.js';
+import { sample } from './sample.js';
+import { train } from './train.js';
+import { verify } from './verify.js';
 
 /** The commands of `kronograd`, in the order of its help: one file each, registered here. */
-export const COMMANDS: readonly CommandRegistration[] = [];
+export const COMMANDS: readonly CommandRegistration[] = [train, sample, evaluate, verify];

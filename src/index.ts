@@ -1,0 +1,70 @@
+/** Kronograd's public API, for every runtime. What needs Node is in `kronograd/node`. */
+
+// Backends.
+export type { Backend, Executable, Numbers, Tensor } from './backend/backend.js';
+export { Float32Backend } from './backend/cpu/float32-backend.js';
+export { Float64Backend } from './backend/cpu/float64-backend.js';
+export { WebGpuBackend } from './backend/webgpu/webgpu-backend.js';
+// Cells, models, optimizers.
+export type { Cell, CellSizes, Terms } from './cells/cell.js';
+export * as equations from './cells/equations.js';
+export { cellNamed, cells } from './cells/index.js';
+export { lstm } from './cells/lstm.js';
+// Data.
+export type { TextBatch, TextStreamOptions } from './data/batches.js';
+export { TextStream } from './data/batches.js';
+export type { BigramBaseline } from './data/ngram.js';
+export { bigramBaseline, unigramEntropy } from './data/ngram.js';
+export type { RandomState } from './data/random.js';
+export { CounterRandom } from './data/random.js';
+export type { Split } from './data/split.js';
+export { splitByPosition } from './data/split.js';
+export { decodeText, Vocabulary } from './data/text.js';
+export type { ErrorCode, ErrorDetails } from './errors.js';
+export { KronogradError } from './errors.js';
+// Files, and errors.
+export type { SafetensorsFile, Tensor as SafetensorsTensor, TensorMap } from './interop/safetensors.js';
+export { readSafetensors, writeSafetensors } from './interop/safetensors.js';
+export type { LanguageModelConfig } from './model/language-model.js';
+export { LanguageModel } from './model/language-model.js';
+export * as losses from './model/losses.js';
+export type { ParameterSpec } from './model/parameters.js';
+export { Parameters } from './model/parameters.js';
+export type { RecurrentConfig, RecurrentInputs } from './model/recurrent.js';
+export { recurrent, recurrentParameters, stateShapes } from './model/recurrent.js';
+export type { AdamOptions } from './optim/adam.js';
+export { adam } from './optim/adam.js';
+export type { Optimizer, UpdateInputs } from './optim/optimizer.js';
+export { clipByGlobalNorm } from './optim/optimizer.js';
+export type { SgdOptions } from './optim/sgd.js';
+export { sgd } from './optim/sgd.js';
+export { adjoint, gradient } from './program/adjoint.js';
+// Programs: built, derived, scheduled, printed.
+export type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './program/builder.js';
+export { Builder } from './program/builder.js';
+export { printProgram } from './program/print.js';
+export type { DType, Node, Op, Output, Program, Shape, Type, Value } from './program/program.js';
+export { float, int, sizeOf } from './program/program.js';
+export { tangent } from './program/tangent.js';
+export { schedule } from './schedule/index.js';
+export { printSchedule } from './schedule/print.js';
+export type { Schedule } from './schedule/schedule.js';
+export type { Checkpoint, CheckpointFiles } from './train/checkpoint.js';
+export { CHECKPOINT_FILES, decodeCheckpoint, encodeCheckpoint } from './train/checkpoint.js';
+// Training.
+export type { TrainConfig, TrainConfigInput } from './train/config.js';
+export { resolveTrainConfig, TRAIN_DEFAULTS } from './train/config.js';
+export type { EvaluationSizes } from './train/evaluator.js';
+export { Evaluator } from './train/evaluator.js';
+export type { FitEvent, FitOptions, FitResult, Measured, Validation } from './train/fit.js';
+export { fit } from './train/fit.js';
+export { learningRate } from './train/learning-rate.js';
+export type { SampleOptions } from './train/sampler.js';
+export { sample } from './train/sampler.js';
+export { evaluation, prediction, trainingStep } from './train/step-program.js';
+export type { TextData } from './train/text-data.js';
+export { prepareText } from './train/text-data.js';
+export type { StepMetrics } from './train/trainer.js';
+export { Trainer } from './train/trainer.js';
+export type { TrainedModel } from './train/weights.js';
+export { trainedModel } from './train/weights.js';

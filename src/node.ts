@@ -1,0 +1,9 @@
+/** Kronograd's public API in Node: all of `kronograd`, and what needs files, Dawn or threads. */
+
+export { startNodeWorker } from './backend/cpu/workers-node.js';
+export type { BackendChoice, OpenedBackend } from './backend/open-node.js';
+export { openBackend } from './backend/open-node.js';
+export { createDawnBackend, loadDawn } from './backend/webgpu/dawn.js';
+export * from './index.js';
+export type { CheckpointKind, LoadedCheckpoint, LoadOptions, SaveOptions } from './train/checkpoint-node.js';
+export { loadCheckpoint, saveCheckpoint } from './train/checkpoint-node.js';
