@@ -25,10 +25,11 @@ export interface Member {
   };
 }
 
-/** @param counter The byte address of an integer for the threads to meet at; used only when there are several. */
+/** @param counter The byte address of two integers, 0 at first, for the threads to meet at when there are several. */
 export function member(memory: WebAssembly.Memory, counter: number, part: number, parts: number): Member {
   type StageFunction = (t: number, part: number, parts: number) => void;
-  const arrivals = new Int32Array(memory.buffer, counter, 1);
+  /** How often threads have arrived at a meeting, and whether one has failed. */
+  const arrivals = new Int32Array(memory.buffer, counter, 2);
   let expected = 0;
 
   /** The thread of a page may not sleep. */
@@ -46,7 +47,7 @@ export function member(memory: WebAssembly.Memory, counter: number, part: number
    */
   const patience = parts > 1 && maySleep() ? 1000 : Number.POSITIVE_INFINITY;
 
-  /** Returns when all threads have come here. */
+  /** Returns when all threads have come here; throws when one never will. */
   function meet(): void {
     if (parts === 1) return;
     expected = (expected + parts) | 0;
@@ -56,8 +57,14 @@ export function member(memory: WebAssembly.Memory, counter: number, part: number
     for (let looks = 0; ; looks++) {
       const seen = Atomics.load(arrivals, 0);
       if (((seen - expected) | 0) >= 0) return;
+      if (Atomics.load(arrivals, 1) !== 0) throw new Error('a thread of the CPU backend failed');
       if (looks > patience) Atomics.wait(arrivals, 0, seen);
     }
+  }
+
+  function together(stage: StageFunction, t: number): void {
+    stage(t, part, parts);
+    meet();
   }
 
   function load(globals: number): ReturnType<Member['load']> {
@@ -81,17 +88,19 @@ export function member(memory: WebAssembly.Memory, counter: number, part: number
         addresses.forEach((address, k) => {
           bases[k]!.value = address;
         });
-        for (const { first, count, direction, prepare, execute } of found) {
-          for (const stage of prepare) {
-            stage(first, part, parts);
-            meet();
-          }
-          for (let i = 0, t = first; i < count; i++, t += direction) {
-            for (const stage of execute) {
-              stage(t, part, parts);
-              meet();
+        try {
+          for (const { first, count, direction, prepare, execute } of found) {
+            for (const stage of prepare) together(stage, first);
+            for (let i = 0, t = first; i < count; i++, t += direction) {
+              for (const stage of execute) together(stage, t);
             }
           }
+        } catch (error) {
+          if (parts > 1) {
+            Atomics.store(arrivals, 1, 1);
+            Atomics.notify(arrivals, 0);
+          }
+          throw error;
         }
       };
     };

@@ -45,8 +45,13 @@ function serve(
       const instance = new WebAssembly.Instance(message.module, imports);
       runs.set(message.id, runner(instance.exports, message.steps));
       reply('loaded');
-    } else if (message.kind === 'run') runs.get(message.id)!(message.addresses);
-    else runs.delete(message.id);
+    } else if (message.kind === 'run') {
+      try {
+        runs.get(message.id)!(message.addresses);
+      } catch {
+        // The caller's thread fails with this one, and throws where it can be caught.
+      }
+    } else runs.delete(message.id);
   });
 }
 
@@ -69,7 +74,7 @@ export class Team {
 
   /** The caller's thread and `workers` more, over shared memory. */
   static async start(memory: Memory, workers: number, startWorker: StartWorker): Promise<Team> {
-    const counter = memory.allocate(4).address;
+    const counter = memory.allocate(8).address;
     const parts = workers + 1;
     const script = `(${serve.toString()})(receive, reply, ${member.toString()});`;
     const threads = Array.from({ length: workers }, () => startWorker(script));

@@ -187,3 +187,19 @@ test('a worker that ends instead of joining is reported', async () => {
   await expect(broken).rejects.toThrow('a worker thread ended');
   expect(started).toHaveLength(1);
 });
+
+test('when the code of one thread traps, the run throws and so does every later one', async () => {
+  using backend = await Float32Backend.threaded(2, startNodeWorker);
+  // The id is far outside of the table, and of all memory; it is the second thread's to look up.
+  const contents = [noise(8), Float64Array.of(0, 0, 0, 1e8), new Float64Array(8)];
+  const stage: Stage = {
+    kind: 'pointwise',
+    shape: [4, 2],
+    scalars: [{ kind: 'load', ref: ref(1, [0, 1]), gather: { ids: ref(2, [1, 0]), stride: 2, size: 4 } }],
+    stores: [{ ref: ref(3, [2, 1]), value: 0 }],
+  };
+  const schedule = scheduleOf(stage, contents, [2]);
+  await expect(run(backend, schedule, contents)).rejects.toThrow('a thread of the CPU backend failed');
+  contents[1]!.fill(0);
+  await expect(run(backend, schedule, contents)).rejects.toThrow('a thread of the CPU backend failed');
+});
