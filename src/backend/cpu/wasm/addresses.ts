@@ -76,7 +76,7 @@ export class Addresses {
     }
     const { current } = pointer;
     return {
-      pointer: (f) => f.get(current),
+      pointer: this.#f.variable(current),
       offset: (index.offset - pointer.index.offset) * unit,
       stride: index.strides.at(-1)! * unit,
     };
@@ -93,7 +93,7 @@ export class Addresses {
   place(indices: readonly Expression[]): void {
     for (const { index, unit, shift, base, current } of this.#pointers.values()) {
       const strides = index.strides.map((stride) => stride * unit);
-      const position = affine((f) => f.get(base), indices, strides);
+      const position = affine(this.#f.variable(base), indices, strides);
       this.#f.set(current, shift === null ? position : i32.add(position, shift));
     }
   }
@@ -102,11 +102,7 @@ export class Addresses {
   advance(elements: number): void {
     for (const { index, unit, current } of this.#pointers.values()) {
       const step = index.strides.at(-1)! * unit * elements;
-      if (step !== 0)
-        this.#f.set(
-          current,
-          i32.plus((f) => f.get(current), step),
-        );
+      if (step !== 0) this.#f.set(current, i32.plus(this.#f.variable(current), step));
     }
   }
 }

@@ -76,8 +76,9 @@ export class FunctionBuilder {
     readonly parameters: readonly ValueType[],
   ) {}
 
-  parameter(position: number): Expression {
-    return (f) => f.get(position);
+  /** A local variable, read wherever the expression is used; the parameters are the first locals. */
+  variable(local: Local): Expression {
+    return (f) => f.get(local);
   }
 
   local(type: ValueType): Local {
@@ -89,7 +90,7 @@ export class FunctionBuilder {
   let(type: ValueType, value: Expression): Expression {
     const local = this.local(type);
     this.set(local, value);
-    return (f) => f.get(local);
+    return this.variable(local);
   }
 
   get(local: Local): void {
@@ -178,7 +179,7 @@ export class FunctionBuilder {
   /** for (index = from; index < to; index += step) body(index) */
   for(from: Expression, to: Expression, step: number, body: (index: Expression) => void): void {
     const local = this.local('i32');
-    const index: Expression = (f) => f.get(local);
+    const index = this.variable(local);
     this.set(local, from);
     this.while(
       (f) => {

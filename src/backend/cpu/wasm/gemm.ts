@@ -283,7 +283,7 @@ function compileEpilogue(
     environment,
     scalars,
     stage.stores.map(({ value }) => value),
-    new Map([[sumsBuffer, (g) => g.get(origin)]]),
+    new Map([[sumsBuffer, f.variable(origin)]]),
   );
   const stores = stage.stores.map(({ ref, value }) => ({ to: rows.access(ref), value }));
   return (b, i0, count, j0, end) => {

@@ -53,9 +53,9 @@ function exp(f: FunctionBuilder, x: Expression): Expression {
   return mul(mul(add(excess, number(1)), pow2(half)), pow2(i32x4.sub(n, half)));
 }
 
-/** 1 / (1 + e^-x); below x = -88.3 it is 0. */
+/** 1 / (1 + e^-x), down to x = -88: beyond, 2^n would overflow and make a NaN with the excess. */
 function sigmoid(f: FunctionBuilder, x: Expression): Expression {
-  const { excess, power } = reduceExponent(f, f.let('v128', clamp(f32x4.neg(x), -87, 89)));
+  const { excess, power } = reduceExponent(f, f.let('v128', clamp(f32x4.neg(x), -87, 88)));
   return div(number(1), add(number(1), add(mul(excess, power), power)));
 }
 

@@ -3,7 +3,7 @@
  * panel of B (PANEL columns) stream by. Goto and van de Geijn, "Anatomy of high-performance matrix
  * multiplication", 2008.
  */
-import type { Expression, FunctionBuilder, ModuleBuilder } from './assembler.js';
+import type { Expression, FunctionBuilder, Local, ModuleBuilder } from './assembler.js';
 import { f32x4, i32, load, store } from './expression.js';
 
 /** Rows of a tile. */
@@ -30,7 +30,7 @@ export function microkernel(module: ModuleBuilder, shape: TileShape): FunctionBu
   return module.once(`microkernel ${JSON.stringify(shape)}`, () => {
     const f = module.function('i32', 'i32', 'i32', 'i32', 'i32');
     const [a, b, c, depth] = [0, 1, 2, 3];
-    const get = (local: number): Expression => f.parameter(local);
+    const get = (local: Local): Expression => f.variable(local);
     const sums = Array.from({ length: shape.rows * VECTORS }, () => f.local('v128'));
     const cOffset = (k: number) => 4 * (Math.floor(k / VECTORS) * shape.cStride + 4 * (k % VECTORS));
 

@@ -53,9 +53,7 @@ export type Opcode = keyof typeof opcodes;
 /** Loads and stores: an address on the stack, then an alignment (as a power of two) and an offset. */
 export const memoryOpcodes = {
   'i32.load': { code: [0x28], alignment: 2 },
-  'f32.load': { code: [0x2a], alignment: 2 },
   'i32.store': { code: [0x36], alignment: 2 },
-  'f32.store': { code: [0x38], alignment: 2 },
   'v128.load': { code: simd(0x00), alignment: 2 },
   'v128.load32_splat': { code: simd(0x09), alignment: 2 },
   'v128.load32_zero': { code: simd(0x5c), alignment: 2 },

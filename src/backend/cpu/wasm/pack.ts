@@ -2,7 +2,7 @@
  * Copies of matrix operands in the order in which the microkernel reads them, so that it walks through memory
  * once, contiguously, whatever the operand's strides.
  */
-import type { Expression, FunctionBuilder } from './assembler.js';
+import type { Expression, FunctionBuilder, Local } from './assembler.js';
 import { f32x4, i32, load, loadLane, store } from './expression.js';
 
 /** A matrix as groups of `width` neighbours along `across`, each followed along `along`. In elements. */
@@ -24,10 +24,7 @@ export function pack(f: FunctionBuilder, packing: Packing): void {
   const from = f.local('i32');
   const to = f.local('i32');
   const left = f.local('i32');
-  const get =
-    (local: number): Expression =>
-    (g) =>
-      g.get(local);
+  const get = (local: Local): Expression => f.variable(local);
 
   const group = (copy: () => void): void => {
     f.for(i32.constant(0), i32.constant(along.extent), 1, () => {

@@ -6,7 +6,7 @@
 import type { ReduceStage, Ref } from '../../../../kernels/stage.js';
 import { startAddress } from './addresses.js';
 import type { Expression } from './assembler.js';
-import { inDomain, mapOperands, operandsOf, simplify } from './domain.js';
+import { type Domain, inDomain, mapOperands, operandsOf, simplify } from './domain.js';
 import type { CompiledStage, Environment } from './environment.js';
 import { affine, i32, storeLane } from './expression.js';
 import { nest } from './nest.js';
@@ -19,12 +19,6 @@ const CHUNK = 2048;
 /** Of a vector. */
 const LANES = 4;
 
-/** The kept and the reduced axes, each as few as possible; `axes` index [...kept, ...reduced]. */
-interface Axes {
-  readonly shape: readonly number[];
-  readonly axes: readonly (number | null)[];
-}
-
 export function compileReduce(stage: ReduceStage, environment: Environment): CompiledStage {
   const { scalars, stores } = stage;
   const rank = stage.kept.length;
@@ -32,6 +26,7 @@ export function compileReduce(stage: ReduceStage, environment: Environment): Com
   const along = (from: number, to?: number) =>
     operands.map((operand) => ({ ...operand, strides: operand.strides.slice(from, to) }));
   const kept = simplify(stage.kept, [...along(0, rank), ...stores]);
+  // The axes of both index those of the stage, [...kept, ...reduced].
   const local = simplify(stage.reduced, along(rank));
   const reduced = { ...local, axes: local.axes.map((axis) => (axis === null ? null : axis + rank)) };
 
@@ -41,7 +36,12 @@ export function compileReduce(stage: ReduceStage, environment: Environment): Com
   return compile(stage, environment, kept, reduced);
 }
 
-function reduceRows(stage: ReduceStage, environment: Environment, kept: Axes, reduced: Axes): CompiledStage {
+function reduceRows(
+  stage: ReduceStage,
+  environment: Environment,
+  kept: Domain,
+  reduced: Domain,
+): CompiledStage {
   const f = stageFunction(environment.module);
   const t = timeOf(f);
   const domain = { shape: [...kept.shape, ...reduced.shape], axes: [...kept.axes, ...reduced.axes] };
@@ -54,9 +54,7 @@ function reduceRows(stage: ReduceStage, environment: Environment, kept: Axes, re
   });
   rows.enter(t);
   const { from, to } = share(f, kept.shape[0]!);
-  const places = (body: (place: readonly Expression[]) => void) =>
-    f.for(from, to, 1, (i) => nest(f, kept.shape.slice(1), (rest) => body([i, ...rest])));
-  places((place) => {
+  const reducePlace = (place: readonly Expression[]): void => {
     reduction.start();
     nest(f, reduced.shape.slice(0, -1), (outer) =>
       rows.row([...place, ...outer], i32.constant(0), i32.constant(reduced.shape.at(-1)!), (lanes, value) =>
@@ -65,11 +63,17 @@ function reduceRows(stage: ReduceStage, environment: Environment, kept: Axes, re
     );
     const result = reduction.finish();
     for (const { start, bytes } of stores) storeLane(f, affine(start, place, bytes), 0, 0, result);
-  });
+  };
+  f.for(from, to, 1, (i) => nest(f, kept.shape.slice(1), (rest) => reducePlace([i, ...rest])));
   return { prepare: null, execute: [f] };
 }
 
-function combineRows(stage: ReduceStage, environment: Environment, kept: Axes, reduced: Axes): CompiledStage {
+function combineRows(
+  stage: ReduceStage,
+  environment: Environment,
+  kept: Domain,
+  reduced: Domain,
+): CompiledStage {
   const f = stageFunction(environment.module);
   const t = timeOf(f);
   const extent = kept.shape.at(-1)!;
@@ -83,7 +87,7 @@ function combineRows(stage: ReduceStage, environment: Environment, kept: Axes, r
   // The chunk is addressed as if it were the whole row, in a buffer of its own.
   const origin = f.local('i32');
   const buffer = environment.buffers.length;
-  const origins = new Map([[buffer, (g: typeof f) => g.get(origin)]]);
+  const origins = new Map([[buffer, f.variable(origin)]]);
   const chunk = (rank: number): Ref => ({
     buffer,
     offset: 0,

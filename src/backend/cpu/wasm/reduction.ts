@@ -38,5 +38,7 @@ export class Reduction {
     return this.f.let('v128', both(both(lane(0), lane(1)), both(lane(2), lane(3))));
   }
 
-  readonly #partial: Expression = (f) => f.get(this.#local);
+  get #partial(): Expression {
+    return this.f.variable(this.#local);
+  }
 }

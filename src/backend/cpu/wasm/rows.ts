@@ -14,9 +14,6 @@ import { uniform } from './threefry.js';
 /** How many elements a vector holds: all four lanes, or lane 0 alone. */
 export type Lanes = 4 | 1;
 
-/** Beyond the scalars of a stage: a value that is the same along the row, known to the caller. */
-export type RowScalar = Scalar | { readonly kind: 'uniform'; readonly value: Expression };
-
 /** What is done with the values of the scalars. */
 export type Sink = (lanes: Lanes, value: (scalar: number) => Expression) => void;
 
@@ -53,7 +50,7 @@ export class Rows {
   constructor(
     f: FunctionBuilder,
     environment: Environment,
-    scalars: readonly RowScalar[],
+    scalars: readonly Scalar[],
     roots: readonly number[],
     private readonly origins: ReadonlyMap<number, Expression> = new Map(),
   ) {
@@ -85,24 +82,14 @@ export class Rows {
     this.#addresses.enter(t);
   }
 
-  /**
-   * Elements [from, to) of the row at `outer`.
-   * @param atStart Runs when the pointers are set and the values that are uniform along the row are known.
-   */
-  row(
-    outer: readonly Expression[],
-    from: Expression,
-    to: Expression,
-    sink: Sink,
-    atStart: (value: (scalar: number) => Expression) => void = () => {},
-  ): void {
+  /** Elements [from, to) of the row at `outer`. */
+  row(outer: readonly Expression[], from: Expression, to: Expression, sink: Sink): void {
     const f = this.#f;
     this.#addresses.place([...outer, from]);
     for (const step of this.#steps) if (step.isUniform) this.#evaluate(step, 4);
     const value = (scalar: number) => this.#values[scalar]!;
-    atStart(value);
     const left = f.local('i32');
-    const leftOver: Expression = (g) => g.get(left);
+    const leftOver = f.variable(left);
     f.set(left, i32.sub(to, from));
     for (const lanes of [4, 1] as const) {
       f.while(i32.atLeast(leftOver, i32.constant(lanes)), () => {
@@ -131,11 +118,9 @@ export class Rows {
     return i32.mul(i32.load(ids.pointer, ids.offset), i32.constant(4 * stride));
   }
 
-  #step(scalar: RowScalar, uniforms: ReadonlySet<number>): { isUniform: boolean; evaluate: Evaluate } {
+  #step(scalar: Scalar, uniforms: ReadonlySet<number>): { isUniform: boolean; evaluate: Evaluate } {
     const f = this.#f;
     switch (scalar.kind) {
-      case 'uniform':
-        return { isUniform: true, evaluate: () => scalar.value };
       case 'constant':
         return { isUniform: true, evaluate: () => f32x4.constant(scalar.value) };
       case 'load':
@@ -190,7 +175,7 @@ export class Rows {
   }
 }
 
-function reachable(scalars: readonly RowScalar[], roots: readonly number[]): ReadonlySet<number> {
+function reachable(scalars: readonly Scalar[], roots: readonly number[]): ReadonlySet<number> {
   const live = new Set<number>();
   const visit = (k: number): void => {
     if (live.has(k)) return;

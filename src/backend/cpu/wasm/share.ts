@@ -8,7 +8,7 @@ import { i32 } from './expression.js';
  */
 export const stageFunction = (module: ModuleBuilder): FunctionBuilder => module.function('i32', 'i32', 'i32');
 
-export const timeOf = (f: FunctionBuilder): Expression => f.parameter(0);
+export const timeOf = (f: FunctionBuilder): Expression => f.variable(0);
 
 export interface Range {
   readonly from: Expression;
@@ -19,8 +19,8 @@ export interface Range {
 export function share(f: FunctionBuilder, extent: number, unit = 1): Range {
   const units = i32.constant(Math.ceil(extent / unit));
   const bound = (part: Expression) => {
-    const before = i32.divide(i32.mul(units, part), f.parameter(2));
+    const before = i32.divide(i32.mul(units, part), f.variable(2));
     return f.let('i32', i32.min(f.let('i32', i32.mul(before, i32.constant(unit))), i32.constant(extent)));
   };
-  return { from: bound(f.parameter(1)), to: bound(i32.plus(f.parameter(1), 1)) };
+  return { from: bound(f.variable(1)), to: bound(i32.plus(f.variable(1), 1)) };
 }

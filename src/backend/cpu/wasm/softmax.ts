@@ -1,17 +1,17 @@
 /** Softmax, by itself and with cross-entropy: three passes along each row while it is in the cache. */
-import type { Ref, SoftmaxCrossEntropyStage, SoftmaxStage } from '../../../../kernels/stage.js';
+import type { Ref, Scalar, SoftmaxCrossEntropyStage, SoftmaxStage } from '../../../../kernels/stage.js';
 import { startAddress } from './addresses.js';
 import type { Expression, FunctionBuilder } from './assembler.js';
 import type { CompiledStage, Environment } from './environment.js';
 import { affine, f32x4, i32, load, storeLane } from './expression.js';
 import { vectorCall } from './math.js';
 import { Reduction } from './reduction.js';
-import { type Access, type RowScalar, Rows } from './rows.js';
+import { type Access, Rows } from './rows.js';
 import { share, stageFunction, timeOf } from './share.js';
 
 const { sub, mul, div } = f32x4;
 
-const loadOf = (ref: Ref): RowScalar => ({ kind: 'load', ref, gather: null });
+const loadOf = (ref: Ref): Scalar => ({ kind: 'load', ref, gather: null });
 
 export function compileSoftmax(stage: SoftmaxStage, environment: Environment): CompiledStage {
   const f = stageFunction(environment.module);
@@ -122,7 +122,7 @@ class RowPasses {
     private readonly columns: number,
   ) {}
 
-  pass(scalars: readonly RowScalar[]): Pass {
+  pass(scalars: readonly Scalar[]): Pass {
     const rows = new Rows(this.f, this.environment, scalars, [...scalars.keys()]);
     this.#passes.push(rows);
     const run: Pass['run'] = (row, sink) =>
