@@ -9,14 +9,15 @@ const backends: Readonly<Record<string, () => Promise<ScheduledBackend>>> = {
   WebGPU: () => createDawnBackend(),
 };
 
-describe.each(Object.entries(backends))('%s', (_, open) => {
+describe.each(Object.entries(backends))('%s', (where, open) => {
   let backend: ScheduledBackend;
   beforeAll(async () => {
     backend = await open();
   });
   afterAll(() => backend[Symbol.dispose]());
 
-  it.each(backendCases)('$name', async ({ run }) => {
-    await run(backend);
+  it.each(backendCases)('$name', async ({ name, run }) => {
+    const measured = await run(backend);
+    if (name.startsWith('an LSTM')) console.log(`${where}: ${measured}`);
   });
 });

@@ -1,28 +1,30 @@
 /** Runs every case of suite.ts in a headless Chromium: one page, one test a case. */
-import { readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { type Browser, chromium as playwright } from 'playwright-core';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { chromium } from '../../scripts/swiftshader.mjs';
-import { cases } from './suite.js';
+import { type Answer, missing, openPage, type TestPage } from './page.js';
+import { cases, type describeError } from './suite.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const fixtures = join(here, '..', 'fixtures');
-// WebGPU needs a secure context. Requests to this origin are answered here and reach no network.
-const origin = 'http://localhost';
+const fixtures = join(here, '../fixtures');
+const files = readdirSync(fixtures).filter((name) => name.endsWith('.json'));
 
-const found = await chromium();
-const missing = found.missing === undefined ? '' : ` (skipped: ${found.missing})`;
+/** The page, the list of golden fixtures, and the fixtures. */
+function serve(path: string): Answer | undefined {
+  if (path === '/') return { contentType: 'text/html', body: '<!doctype html><title>tests</title>' };
+  if (path === '/fixtures/') return { body: JSON.stringify(files) };
+  const file = files.find((name) => path === `/fixtures/${name}`);
+  return file === undefined ? undefined : { body: readFileSync(join(fixtures, file)) };
+}
 
-describe.skipIf(found.missing !== undefined)(`in headless Chromium${missing}`, () => {
-  let browser: Browser | undefined;
-  let page: Awaited<ReturnType<Browser['newPage']>>;
-  const said: string[] = [];
+const skipped = missing === undefined ? '' : ` (skipped: ${missing})`;
+
+describe.skipIf(missing !== undefined)(`in headless Chromium${skipped}`, () => {
+  let site: TestPage | undefined;
 
   beforeAll(async () => {
-    if (found.executable === undefined) return;
     const bundle = await build({
       entryPoints: [join(here, 'suite.ts')],
       bundle: true,
@@ -35,51 +37,28 @@ describe.skipIf(found.missing !== undefined)(`in headless Chromium${missing}`, (
       sourcemap: 'inline',
       logLevel: 'silent', // a failure throws, with the messages
     });
-    browser = await playwright.launch({
-      executablePath: found.executable,
-      args: found.args,
-      env: found.env as Record<string, string>,
-      timeout: 60_000,
-    });
-    page = await browser.newPage();
-    page.setDefaultTimeout(60_000);
-    page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
-    page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`));
-    page.on('crash', () => said.push('the page crashed'));
-    await page.route('**/*', async (route) => {
-      const path = decodeURIComponent(new URL(route.request().url()).pathname);
-      if (path === '/')
-        return route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>tests</title>' });
-      // Golden fixtures: /fixtures/<name>
-      const file = normalize(join(here, '..', path));
-      if (!file.startsWith(`${fixtures}/`)) return route.fulfill({ status: 404 });
-      try {
-        return await route.fulfill({ body: readFileSync(file) });
-      } catch {
-        return route.fulfill({ status: 404 });
-      }
-    });
-    await page.goto(`${origin}/`);
-    await page.addScriptTag({ content: bundle.outputFiles[0]!.text });
+    site = await openPage(serve);
+    await site.page.addScriptTag({ content: bundle.outputFiles[0]!.text });
   });
 
-  afterAll(async () => {
-    await browser?.close();
-  });
+  afterAll(() => site?.close());
 
   for (const name of Object.keys(cases)) {
     test(name, async () => {
+      const { page, said } = site!;
       said.length = 0;
-      const failure = await page.evaluate(async (key) => {
-        const { suite } = globalThis as unknown as { suite: { cases: typeof cases } };
+      const { failure, told } = await page.evaluate(async (key) => {
+        const { suite } = globalThis as unknown as {
+          suite: { cases: typeof cases; describeError: typeof describeError };
+        };
         try {
-          await suite.cases[key]!();
-          return undefined;
+          return { told: await suite.cases[key]!() };
         } catch (error) {
-          return error instanceof Error ? (error.stack ?? error.message) : String(error);
+          return { failure: suite.describeError(error) };
         }
       }, name);
       if (failure !== undefined) throw new Error([failure, ...said].join('\n  the page said: '));
+      if (/fixtures|learns/.test(name)) console.log(`Chromium, ${name}:\n  ${told}`);
     });
   }
 });

@@ -1,62 +1,78 @@
 /**
  * The cases that run inside a page. The file is bundled for the browser, and also imported by Node for the names alone:
- * touch no browser global outside a case. A case passes when its promise resolves.
+ * touch no browser global outside a case. A case passes when its promise resolves; what it resolves to is printed.
  */
-export type Case = () => Promise<void>;
+import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
+import { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
+import { KronogradError } from '../../src/errors.js';
+import { parseFixture } from '../../src/verify/fixture.js';
+import { type CaseReport, type Check, verifyCase } from '../../src/verify/verify.js';
+import { backendCases, type ScheduledBackend } from '../support/backend-cases.js';
 
-function check(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new Error(message);
+export type Case = () => Promise<string>;
+
+const backends: Readonly<Record<string, () => Promise<ScheduledBackend>>> = {
+  WebGPU: () => WebGpuBackend.create(),
+  'the CPU in float32': async () => new Float32Backend(),
+};
+
+/** One backend of a kind serves the whole page: pipelines are compiled once. */
+const opened = new Map<string, Promise<ScheduledBackend>>();
+
+function open(name: string): Promise<ScheduledBackend> {
+  const backend = opened.get(name) ?? backends[name]!();
+  opened.set(name, backend);
+  return backend;
 }
 
-async function device(): Promise<GPUDevice> {
-  check('gpu' in navigator, 'navigator.gpu is missing');
-  const adapter = await navigator.gpu.requestAdapter();
-  check(adapter !== null, 'no adapter');
-  return adapter.requestDevice();
+export const cases: Readonly<Record<string, Case>> = Object.fromEntries(
+  Object.keys(backends).flatMap((backend): [string, Case][] => [
+    [`${backend}: golden fixtures`, async () => goldenFixtures(await open(backend))],
+    ...backendCases.map(({ name, run }): [string, Case] => [
+      `${backend}: ${name}`,
+      async () => run(await open(backend)),
+    ]),
+  ]),
+);
+
+/** One case of each file. */
+async function goldenFixtures(backend: ScheduledBackend): Promise<string> {
+  const files = (await (await fetch('/fixtures/')).json()) as string[];
+  const lines: string[] = [];
+  for (const file of files) {
+    const { cases } = parseFixture(await (await fetch(`/fixtures/${file}`)).text(), file);
+    const report = await firstComputed(backend, cases);
+    lines.push(`${file}: ${report === null ? 'unsupported' : summary(report)}`);
+    const failed = report?.checks.filter(({ passed }) => !passed) ?? [];
+    if (failed.length > 0) throw new Error(`${lines.at(-1)}; over: ${failed.map(measured).join(', ')}`);
+  }
+  if (!lines.some((line) => !line.endsWith('unsupported'))) throw new Error('no fixture was compared');
+  return lines.join('\n  ');
 }
 
-export const cases: Record<string, Case> = {
-  'runs a compute shader and reads its numbers back': async () => {
-    const gpu = await device();
-    const n = 1000;
-    const input = Float32Array.from({ length: n }, (_, i) => i / 8);
-    const data = gpu.createBuffer({
-      size: input.byteLength,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
-    });
-    const staging = gpu.createBuffer({
-      size: input.byteLength,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    gpu.queue.writeBuffer(data, 0, input);
-    const module = gpu.createShaderModule({
-      code: /* wgsl */ `
-        @group(0) @binding(0) var<storage, read_write> data: array<f32>;
-        @compute @workgroup_size(64)
-        fn main(@builtin(global_invocation_id) id: vec3u) {
-          if (id.x < arrayLength(&data)) { data[id.x] = data[id.x] * data[id.x] + 1.0; }
-        }`,
-    });
-    const pipeline = await gpu.createComputePipelineAsync({ layout: 'auto', compute: { module } });
-    const group = gpu.createBindGroup({
-      layout: pipeline.getBindGroupLayout(0),
-      entries: [{ binding: 0, resource: { buffer: data } }],
-    });
-    const encoder = gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(Math.ceil(n / 64));
-    pass.end();
-    encoder.copyBufferToBuffer(data, 0, staging, 0, input.byteLength);
-    gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
-    const output = new Float32Array(staging.getMappedRange());
-    check(output.length === n, `${output.length} numbers came back, not ${n}`);
-    for (let i = 0; i < n; i++) {
-      const expected = (i / 8) ** 2 + 1; // exact in float32: i < 1000 has 10 bits, its square 20
-      check(output[i] === expected, `element ${i} is ${output[i]}, not ${expected}`);
-    }
-    gpu.destroy();
-  },
+/** The report of the first case that the engine computes. */
+async function firstComputed(
+  backend: ScheduledBackend,
+  cases: readonly Parameters<typeof verifyCase>[1][],
+): Promise<CaseReport | null> {
+  for (const given of cases) {
+    const report = await verifyCase(backend, given);
+    if (report.checks.length > 0) return report;
+  }
+  return null;
+}
+
+function summary({ name, checks }: CaseReport): string {
+  const worst = checks.reduce((a, b) => (b.error / b.tolerance > a.error / a.tolerance ? b : a));
+  return `${name}, ${checks.length} quantities, worst ${measured(worst)}`;
+}
+
+const measured = ({ quantity, error, tolerance }: Check): string =>
+  `${quantity} ${error.toExponential(1)} of ${tolerance.toExponential(1)}`;
+
+/** What an error of a case has to say. */
+export const describeError = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  const stack = error.stack ?? error.message;
+  return error instanceof KronogradError ? `${error.describe()}\n${stack}` : stack;
 };

@@ -8,6 +8,7 @@ import { interpret } from '../../src/backend/cpu/interpret.js';
 import type { Program } from '../../src/program/program.js';
 import type { Schedule } from '../../src/schedule/schedule.js';
 import { withDerivatives } from './derivatives.js';
+import { learnsATinyText } from './learning.js';
 import { expectClose, randomInputs } from './numbers.js';
 import { product, productShapes } from './products.js';
 import { cases, ids } from './programs.js';
@@ -33,6 +34,7 @@ export const backendCases: readonly BackendCase[] = [
     name: `${given.name}: values, adjoint, tangent and tangent of the adjoint`,
     run: (backend: Backend) => agreesWithFloat64(backend, withDerivatives(given)),
   })),
+  { name: 'an LSTM learns a tiny text', run: learnsATinyText },
 ];
 
 /** Runs a program on made-up inputs, and compares every output with the interpreter's. */
