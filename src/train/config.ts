@@ -109,7 +109,7 @@ const CHECKS: { readonly [Key in keyof TrainConfig]-?: Check<NonNullable<TrainCo
   unroll: integer(LENGTH),
   steps: integer(COUNT),
   epochs: integer({ min: 1, max: 1_000_000 }),
-  lr: (value, where) => requireNumber(value, where, { above: 0, max: 1000 }),
+  lr: (value, where) => requireNumber(value, where, { above: 0 }),
   clip: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   dropout: (value, where) => requireNumber(value, where, { min: 0, below: 1 }),
   embedding: requireEmbedding,

@@ -51,11 +51,11 @@ export interface Measured {
  * Trains to the last step of the trainer's data, with the intervals and the patience of its configuration.
  *
  * Neither reading losses nor validating nor saving changes a number, so a run that was stopped at any step and
- * restored gives the same bits. Every save is preceded by a look at all losses up to it and at the numbers that it
- * writes: a checkpoint of a diverged state is never handed to `save`.
+ * restored gives the same bits. Every save is preceded by a look at all losses up to it, at the loss under the
+ * parameters that it writes, and at its numbers: a checkpoint of a diverged state is never handed to `save`.
  *
- * @throws KronogradError DIVERGED when a loss is NaN or infinite, ABORTED when the signal stopped it (after saving),
- * and what the backend and `save` throw.
+ * @throws KronogradError DIVERGED when a loss is NaN, infinite or absurdly large, ABORTED when the signal stopped
+ * it (after saving), and what the backend and `save` throw.
  */
 export async function fit(trainer: Trainer, options: FitOptions = {}): Promise<FitResult> {
   return new Fit(trainer, options).run();
@@ -63,6 +63,14 @@ export async function fit(trainer: Trainer, options: FitOptions = {}): Promise<F
 
 /** A pause for timers, signals and the page, at least so often, in milliseconds: a CPU backend leaves them no time. */
 const BREATH = 50;
+
+/**
+ * Nats per character beyond which nothing is being learnt any more: to guess blindly among all characters of
+ * Unicode costs 14. An exploding loss often stays below infinity, since every gate is saturated.
+ */
+const LARGEST_LOSS = 10_000;
+
+const hasDiverged = (loss: number): boolean => !(loss <= LARGEST_LOSS);
 
 class Fit {
   readonly #trainer: Trainer;
@@ -72,6 +80,8 @@ class Fit {
   #window: number[] = [];
   #lastLoss = Number.NaN;
   #savedStep: number;
+  /** The last step whose parameters are known to give a finite loss. */
+  #soundStep = 0;
   #lastBreath = performance.now();
 
   constructor(trainer: Trainer, options: FitOptions) {
@@ -129,13 +139,23 @@ class Fit {
   }
 
   async #save(kind: 'last' | 'best'): Promise<void> {
-    await this.#catchUp();
+    await this.#requireSound();
     const checkpoint = await this.#trainer.checkpoint();
     const { weights, optimizer, state } = checkpoint;
     if (![weights, optimizer.tensors, state].every(areFinite))
       throw this.#diverged('the parameters overflowed');
     await this.#options.save?.(checkpoint, kind);
     if (kind === 'last') this.#savedStep = this.#trainer.stepsDone;
+  }
+
+  /** Looks at the losses of all steps made, and at one under the parameters that the last of them has left. */
+  async #requireSound(): Promise<void> {
+    const { stepsDone, data, config } = this.#trainer;
+    await this.#catchUp();
+    if (this.#soundStep === stepsDone) return;
+    const loss = await this.#trainer.evaluate(data.training.subarray(0, config.unroll + 1));
+    if (hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, stepsDone + 1);
+    this.#soundStep = stepsDone;
   }
 
   async #abort(): Promise<never> {
@@ -156,7 +176,7 @@ class Fit {
   #take(metrics: readonly StepMetrics[]): void {
     for (const each of metrics) {
       const { step, loss } = each;
-      if (!Number.isFinite(loss)) throw this.#diverged(`the loss became ${loss}`, step);
+      if (hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, step);
       this.#options.onEvent?.({ kind: 'step', ...each });
       this.#window.push(loss);
       this.#lastLoss = loss;
