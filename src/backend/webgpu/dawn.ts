@@ -8,8 +8,11 @@ import { WebGpuBackend } from './webgpu-backend.js';
  */
 export const defaultToggles = ['enable-dawn-features=disable_workgroup_init'] as const;
 
+/** One for each set of toggles, for as long as the process lives: Dawn's objects must not outlive what made them. */
+const loaded = new Map<string, GPU>();
+
 /**
- * Loads Dawn.
+ * Loads Dawn, once.
  * @param toggles Dawn's options, such as `enable-dawn-features=disable_robustness`.
  * @throws KronogradError NO_ADAPTER when the package is not installed or has no binary for this platform.
  */
@@ -19,7 +22,10 @@ export async function loadDawn(toggles: readonly string[] = defaultToggles): Pro
     // The constants (GPUBufferUsage and the like), where the standard has them.
     for (const [name, value] of Object.entries(globals))
       if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true });
-    return create([...toggles]);
+    const key = toggles.join();
+    const gpu = loaded.get(key) ?? create([...toggles]);
+    loaded.set(key, gpu);
+    return gpu;
   } catch (cause) {
     throw new KronogradError('NO_ADAPTER', `Dawn cannot be loaded: ${(cause as Error).message}`, {
       where: 'the npm package `webgpu`',

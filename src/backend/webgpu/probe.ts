@@ -68,11 +68,13 @@ export async function probe(device: Device): Promise<ProbedCosts> {
         return gpu.queue.onSubmittedWorkDone();
       });
 
-    const more = 256;
     await run(1, 1); // warm up
-    const one = await run(1, 1);
-    const dispatch = Math.max(0, (await run(1, 1 + more)) - one) / more;
-    const pass = Math.max(0, (await run(1 + more, 1)) - one) / more - dispatch;
+    // Enough of each that the wait for the callback, up to some milliseconds, is lost among them.
+    const [few, many] = [64, 1024];
+    const slope = (short: number, long: number) => Math.max(0, long - short) / (many - few);
+    const dispatch = slope(await run(1, few), await run(1, many));
+    const passWithDispatch = slope(await run(few, 1), await run(many, 1));
+    const pass = Math.max(0, passWithDispatch - dispatch);
     const submit = await repeat(() => gpu.queue.submit([encode(1, 1)]));
     await gpu.queue.onSubmittedWorkDone();
     const readback = await repeat(async () => {
@@ -83,7 +85,7 @@ export async function probe(device: Device): Promise<ProbedCosts> {
       staging.unmap();
     });
     device.check();
-    return { dispatch, pass: Math.max(0, pass), submit, readback };
+    return { dispatch, pass, submit, readback };
   } finally {
     device.release(buffer);
     device.release(staging);

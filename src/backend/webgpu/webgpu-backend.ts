@@ -13,11 +13,7 @@ export class WebGpuBackend implements Backend {
   readonly name = 'webgpu';
   readonly device: Device;
   readonly pipelines: Pipelines;
-  /** Held because Dawn's objects live only as long as the one that made them; let go at disposal. */
-  gpu: GPU | undefined;
-
-  private constructor(gpu: GPU | undefined, device: Device) {
-    this.gpu = gpu;
+  private constructor(device: Device) {
     this.device = device;
     this.pipelines = new Pipelines(device);
   }
@@ -27,7 +23,7 @@ export class WebGpuBackend implements Backend {
    * @throws KronogradError NO_ADAPTER
    */
   static async create(gpu: GPU | undefined = globalGpu()): Promise<WebGpuBackend> {
-    return new WebGpuBackend(gpu, await Device.request(await requestAdapter(gpu)));
+    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)));
   }
 
   get description(): string {
@@ -57,6 +53,5 @@ export class WebGpuBackend implements Backend {
 
   [Symbol.dispose](): void {
     this.device[Symbol.dispose]();
-    this.gpu = undefined;
   }
 }
