@@ -1,3 +1,4 @@
+import { doctor } from './doctor.js';
 import { evaluate } from './eval.js';
 import type { CommandRegistration } from './program.js';
 import { sample } from './sample.js';
@@ -5,4 +6,4 @@ import { train } from './train.js';
 import { verify } from './verify.js';
 
 /** The commands of `kronograd`, in the order of its help: one file each, registered here. */
-export const COMMANDS: readonly CommandRegistration[] = [train, sample, evaluate, verify];
+export const COMMANDS: readonly CommandRegistration[] = [train, sample, evaluate, doctor, verify];
