@@ -1,4 +1,5 @@
 /** What a stage costs: arithmetic and memory traffic, from its sizes alone. */
+import { product } from './affine.js';
 import type { Affine, Ref, Scalar, Stage } from './stage.js';
 
 export interface Cost {
@@ -7,8 +8,6 @@ export interface Cost {
   /** Each distinct element read once and written once: what perfect caches would move. */
   readonly bytes: number;
 }
-
-const product = (sizes: readonly number[]) => sizes.reduce((all, size) => all * size, 1);
 
 /** Bytes of the distinct elements of an operand over a domain. */
 const traffic = (shape: readonly number[], { strides }: Affine): number =>

@@ -26,7 +26,23 @@ interface Dispatch {
 /** How many sets of tensors keep their bind groups: double-buffered batches and then some. */
 const CACHED_SETS = 16;
 
-const nameOf = ({ step }: PreparedStage) => `${step.label} (${describeStage(step.stage)})`;
+/** A stage as error messages name it. */
+const nameOf = ({ label, stage }: LabelledStage) => `${label} (${describeStage(stage)})`;
+
+/** @throws KronogradError KERNEL, naming the stage. */
+function kernelOf(step: LabelledStage, buffers: readonly BufferSpec[], device: Device): Kernel {
+  try {
+    return generateKernel(step.stage, buffers, device.kernelLimits);
+  } catch (cause) {
+    if (!(cause instanceof KronogradError)) throw cause;
+    const { code, message, where, fix } = cause;
+    throw new KronogradError(code, message, {
+      where: `${nameOf(step)}: ${where}`,
+      ...(fix === undefined ? {} : { fix }),
+      cause,
+    });
+  }
+}
 
 export class WebGpuExecutable implements Executable {
   readonly arenaBytes: number;
@@ -69,9 +85,8 @@ export class WebGpuExecutable implements Executable {
     const stages = new Map<LabelledStage, PreparedStage>();
     await Promise.all(
       steps.map(async (step) => {
-        const kernel = generateKernel(step.stage, schedule.buffers, device.kernelLimits);
-        const label = `${step.label} (${describeStage(step.stage)})`;
-        stages.set(step, { kernel, step, ...(await pipelines.get(kernel, label)) });
+        const kernel = kernelOf(step, schedule.buffers, device);
+        stages.set(step, { kernel, step, ...(await pipelines.get(kernel, nameOf(step))) });
       }),
     );
     device.check();
@@ -259,7 +274,7 @@ export class WebGpuExecutable implements Executable {
     const guilty = dispatches[found]?.stage;
     this.#device.fail(
       new KronogradError('KERNEL', `a dispatch failed validation: ${error.message}`, {
-        ...(guilty === undefined ? {} : { where: nameOf(guilty) }),
+        ...(guilty === undefined ? {} : { where: nameOf(guilty.step) }),
         fix: 'bind each tensor under one name only; otherwise this is a defect of kronograd: please report it',
       }),
     );

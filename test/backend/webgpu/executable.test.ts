@@ -331,6 +331,24 @@ describe('refuses', () => {
     await backend.finish(); // told once
   });
 
+  it('a stage with more buffers than the device binds, naming both', async () => {
+    const most = backend.device.kernelLimits.maxStorageBuffersPerShaderStage;
+    const inputs = Array.from({ length: most }, (_, n) => n + 1);
+    const stage: PointwiseStage = {
+      ...{ kind: 'pointwise', shape: [4] },
+      scalars: inputs.map((n) => load(ref(n, [1]))),
+      stores: inputs.map((_, n) => ({ ref: ref(0, [1], 4 * n), value: n })),
+    };
+    const schedule: Schedule = {
+      buffers: [buffer('arena', 4 * most), ...inputs.map((n) => buffer(`x${n}`, 4))],
+      steps: [labelled('copies', stage)],
+    };
+    await expect(backend.compileSchedule(schedule)).rejects.toMatchObject({
+      code: 'KERNEL',
+      where: expect.stringMatching(/^copies \(pointwise \[4\]\): x1, x2, .*arena/),
+    });
+  });
+
   it('a shader that does not compile, with its numbered text', async () => {
     const { buffers, steps } = increment(4);
     const kernel = generateKernel((steps[0] as LabelledStage).stage, buffers);
