@@ -1,9 +1,14 @@
-/** A recurrent cell: its parameters, its state, and one step as equations. Everything else is derived. */
-import type { Shape } from '../program/program.js';
-import type { Term } from './equations.js';
+/**
+ * A recurrent cell: its parameters, its state, and one step as equations. Forward pass, BPTT, tangents and
+ * curvature products are all derived from it, on every backend.
+ */
+import { KronogradError } from '../errors.js';
+import { Builder } from '../program/builder.js';
+import { float, type Shape, sameShape, type Value } from '../program/program.js';
+import { Term } from './equations.js';
 
 export interface CellSizes {
-  /** Features of x. */
+  /** Features of x[t]. */
   readonly input: number;
   readonly hidden: number;
   /** Features of the output where a projection makes them fewer; 0: no projection. */
@@ -12,14 +17,99 @@ export interface CellSizes {
 
 export type Terms = Readonly<Record<string, Term>>;
 
-export interface Cell {
+export interface CellDefinition {
   readonly name: string;
   /** Shapes of the parameters, in the order in which they are listed and stored. */
   readonly parameters: (sizes: CellSizes) => Readonly<Record<string, Shape>>;
   /** Features of each part of the state. */
   readonly state: (sizes: CellSizes) => Readonly<Record<string, number>>;
-  /** The part of the state that the layer puts out. */
+  /** Which of the step's results the layer puts out. */
   readonly output: string;
-  /** The state after a step, from the input x [r, n] (or one-hot, as integers [r]), the state before it and the parameters. */
+  /** Steps that x spans: the step at t sees x[t], ..., x[t + window - 1], zero behind the end. 1 unless given. */
+  readonly window?: number;
+  /**
+   * One step. x is [r, window * input] (or one-hot, as integers [r]); the state is the one before the step. Gives
+   * every quantity by its name: those that `state` names carry over, the others can be observed.
+   */
   readonly step: (x: Term, state: Terms, parameters: Terms) => Terms;
+}
+
+export interface Cell extends CellDefinition {
+  readonly window: number;
+}
+
+/**
+ * Makes a cell, once its definition holds together.
+ * @throws KronogradError PROGRAM or SHAPE: a name that nothing defines, a state that the step leaves out or whose
+ * shape it changes, a parameter that nothing uses.
+ */
+export function defineCell(definition: CellDefinition): Cell {
+  const { name } = definition;
+  const window = definition.window ?? 1;
+  const cell: Cell = { ...definition, window };
+  // Different primes, so that sizes in the wrong place do not fit by chance.
+  const sizes = { input: 2, hidden: 5, projection: 0 };
+  const on = new Builder();
+  const parameters = Object.fromEntries(
+    Object.entries(cell.parameters(sizes)).map(([key, shape]) => [key, on.input(key, float(...shape))]),
+  );
+  const state = Object.fromEntries(
+    Object.entries(cell.state(sizes)).map(([key, n]) => [key, on.input(`state ${key}`, float(3, n))]),
+  );
+  const x = on.input('x', float(3, window * sizes.input));
+  const next = runStep(cell, on, x, state, parameters);
+  for (const [key, before] of Object.entries(state))
+    if (!sameShape(next[key]!.type.shape, before.type.shape))
+      throw new KronogradError(
+        'SHAPE',
+        `the state '${key}' enters a step as [${before.type.shape}] and leaves it as [${next[key]!.type.shape}]`,
+        { where: `cell '${name}'`, fix: 'a state keeps its shape from step to step' },
+      );
+  const used = new Set(on.nodes.flatMap((node) => node.inputs));
+  for (const [key, value] of Object.entries(parameters))
+    if (!used.has(value))
+      throw new KronogradError('PROGRAM', `nothing uses the parameter '${key}'`, {
+        where: `cell '${name}'`,
+        fix: 'use it in the step, or take it out of the parameters',
+      });
+  return cell;
+}
+
+/** A step of a cell on values: every quantity by its name. */
+export function runStep(
+  cell: Cell,
+  on: Builder,
+  x: Value,
+  state: Readonly<Record<string, Value>>,
+  parameters: Readonly<Record<string, Value>>,
+): Record<string, Value> {
+  const terms = (values: Readonly<Record<string, Value>>, what: string): Terms =>
+    named(
+      Object.fromEntries(Object.entries(values).map(([key, v]) => [key, new Term(on, v)])),
+      what,
+      cell.name,
+    );
+  const next = cell.step(new Term(on, x), terms(state, 'state'), terms(parameters, 'parameter'));
+  for (const key of [...Object.keys(state), cell.output])
+    if (next[key] === undefined)
+      throw new KronogradError('PROGRAM', `the step gives no '${key}'`, {
+        where: `cell '${cell.name}'`,
+        fix: `return it beside ${Object.keys(next).join(', ')}`,
+      });
+  return Object.fromEntries(Object.entries(next).map(([key, term]) => [key, term.value]));
+}
+
+/** Terms that refuse to be asked for a name they do not have. */
+function named(terms: Record<string, Term>, what: string, cell: string): Terms {
+  return new Proxy(terms, {
+    get(target, key) {
+      const term = target[key as string];
+      if (term === undefined)
+        throw new KronogradError('PROGRAM', `there is no ${what} '${String(key)}'`, {
+          where: `cell '${cell}'`,
+          fix: `it has ${Object.keys(target).join(', ')}`,
+        });
+      return term;
+    },
+  });
 }

@@ -4,7 +4,7 @@
  */
 import type { Builder } from '../program/builder.js';
 import type { FunctionName } from '../program/functions.js';
-import type { Value } from '../program/program.js';
+import { sizeOf, type Value } from '../program/program.js';
 
 export class Term {
   constructor(
@@ -30,7 +30,13 @@ export const sigmoid = (a: Term): Term => call('sigmoid', a);
 
 export const tanh = (a: Term): Term => call('tanh', a);
 
-export const relu = (a: Term): Term => call('relu', a);
+export type ActivationName = 'identity' | 'tanh' | 'sigmoid' | 'relu' | 'softplus';
+
+/** An activation by its name (math.md 0.3). */
+export const activation =
+  (name: ActivationName) =>
+  (a: Term): Term =>
+    name === 'identity' ? a : call(name, a);
 
 /** 1 - a */
 export const complement = (a: Term): Term => new Term(a.on, a.on.sub(a.on.constant(1), a.value));
@@ -42,6 +48,45 @@ export const linear = (z: Term, weight: Term): Term =>
     z.value.type.dtype === 'int' ? z.on.gather(weight.value, z.value, 1) : z.on.linear(z.value, weight.value),
   );
 
+/** sum_l W[l] z_l for filters W [L, m, n] and a window z = [z_0, ..., z_{L-1}] of [r, L n]. */
+export const windowed = (z: Term, filters: Term): Term => {
+  const [length, m, n] = filters.value.type.shape as [number, number, number];
+  const { on } = z;
+  const taps = Array.from({ length }, (_, l) => {
+    const filter = on.reshape(on.slice(filters.value, 0, l, 1), [m, n]);
+    // A one-hot window would be integers: only dense inputs have one.
+    return linear(
+      new Term(on, length === 1 ? z.value : on.slice(z.value, 1, l * n, n)),
+      new Term(on, filter),
+    );
+  });
+  return add(...(taps as [Term, ...Term[]]));
+};
+
 /** The features in equal parts: the gates of a stacked product. */
 export const split = (a: Term, parts: number): Term[] =>
   a.on.split(a.value, a.value.type.shape.length - 1, parts).map((v) => new Term(a.on, v));
+
+/** The features of all terms side by side. */
+export const join = (...terms: [Term, ...Term[]]): Term =>
+  new Term(
+    terms[0].on,
+    terms[0].on.concat(
+      terms.map((t) => t.value),
+      1,
+    ),
+  );
+
+/** The mean over the features of each sample, [r, 1]. */
+export const mean = (a: Term): Term => {
+  const { on, value } = a;
+  const n = value.type.shape[1]!;
+  const total = on.reshape(on.sum(value, [1]), [sizeOf(value.type.shape) / n, 1]);
+  return new Term(on, on.mul(total, on.constant(1 / n)));
+};
+
+/** 1 / sqrt(a + epsilon) */
+export const inverseRoot = (a: Term, epsilon: number): Term => {
+  const { on, value } = a;
+  return new Term(on, on.call('div', on.constant(1), on.call('sqrt', on.add(value, on.constant(epsilon)))));
+};

@@ -1,8 +1,8 @@
-/** `nn.LSTM` (math.md section 10): gates in the order i, f, g, o; with weight_hr the hidden state is projected. */
-import type { Cell } from './cell.js';
+/** `nn.LSTM` (math.md section 10): gates in the order i, f, g, o; with a projection the hidden state is W_hr q. */
+import { defineCell } from './cell.js';
 import { add, linear, mul, sigmoid, split, type Term, tanh } from './equations.js';
 
-export const lstm: Cell = {
+export const lstm = defineCell({
   name: 'lstm',
   parameters: ({ input, hidden, projection }) => ({
     weight_ih: [4 * hidden, input],
@@ -13,11 +13,11 @@ export const lstm: Cell = {
   }),
   state: ({ hidden, projection }) => ({ h: projection || hidden, c: hidden }),
   output: 'h',
-  step(x, { h, c }, { weight_ih, weight_hh, bias_ih, bias_hh, weight_hr }) {
-    const a = add(add(linear(x, weight_ih!), bias_ih!, bias_hh!), linear(h!, weight_hh!));
+  step(x, state, p) {
+    const a = add(add(linear(x, p.weight_ih!), p.bias_ih!, p.bias_hh!), linear(state.h!, p.weight_hh!));
     const [i, f, g, o] = split(a, 4) as [Term, Term, Term, Term];
-    const cell = add(mul(sigmoid(f), c!), mul(sigmoid(i), tanh(g)));
-    const q = mul(sigmoid(o), tanh(cell));
-    return { h: weight_hr ? linear(q, weight_hr) : q, c: cell };
+    const c = add(mul(sigmoid(f), state.c!), mul(sigmoid(i), tanh(g)));
+    const q = mul(sigmoid(o), tanh(c));
+    return { h: 'weight_hr' in p ? linear(q, p.weight_hr!) : q, c };
   },
-};
+});

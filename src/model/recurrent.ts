@@ -1,6 +1,5 @@
 /** Recurrent layers: a cell run over time, stacked, in one direction or both, with PyTorch's names and layout. */
-import type { Cell, CellSizes } from '../cells/cell.js';
-import { Term } from '../cells/equations.js';
+import { type Cell, type CellSizes, runStep } from '../cells/cell.js';
 import type { Builder } from '../program/builder.js';
 import { type Shape, sizeOf, type Value } from '../program/program.js';
 
@@ -87,7 +86,8 @@ export function recurrent(
       const parameters = Object.fromEntries(
         names.map((n) => [n, inputs.parameter(`${n}_l${layer}${suffix}`)]),
       );
-      const result = layerOverTime(on, config.cell, x, state, parameters, d === 0 ? 1 : -1, inputs.mask);
+      const direction = d === 0 ? 1 : -1;
+      const result = recurrentLayer(on, config.cell, { x, state, parameters, direction, mask: inputs.mask });
       for (const [name, value] of Object.entries(result.state)) (finals[name] ??= []).push(value);
       return result.output;
     });
@@ -106,43 +106,68 @@ export function recurrent(
   return { output: x, state };
 }
 
-function layerOverTime(
-  on: Builder,
-  cell: Cell,
-  x: Value,
-  state: Readonly<Record<string, Value>>,
-  parameters: Readonly<Record<string, Value>>,
-  direction: 1 | -1,
-  mask: Value | undefined,
-): { output: Value; state: Record<string, Value> } {
+export interface LayerInputs {
+  readonly x: Value;
+  /** Each part of the state, [r, features]. */
+  readonly state: Readonly<Record<string, Value>>;
+  readonly parameters: Readonly<Record<string, Value>>;
+  readonly direction?: 1 | -1;
+  readonly mask?: Value | undefined;
+  /** Quantities of the step, by name, whose values at every step are wanted. */
+  readonly observe?: readonly string[];
+}
+
+export interface LayerResult {
+  /** [T, r, features], zero on masked steps. */
+  readonly output: Value;
+  /** The state behind each sequence's end. */
+  readonly state: Record<string, Value>;
+  /** What was to be observed, [T, r, features]. */
+  readonly observed: Record<string, Value>;
+}
+
+/** One cell over time, in one direction. */
+export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): LayerResult {
+  const { x, state, parameters, direction = 1, mask, observe = [] } = inputs;
   const stateNames = Object.keys(state);
   const parameterNames = Object.keys(parameters);
-  const length = x.type.shape[0]!;
+  const name = (names: string[], values: readonly Value[]) =>
+    Object.fromEntries(names.map((n, i) => [n, values[i]!]));
+  const seen = cell.window > 1 ? lookAhead(on, x, cell.window, mask) : x;
   const scan = on.scan(
     {
-      length,
+      length: x.type.shape[0]!,
       direction,
       constants: Object.values(parameters),
       initial: Object.values(state),
-      xs: mask ? [x, mask] : [x],
+      xs: mask ? [seen, mask] : [seen],
     },
     (body, { constants, carries, xs }) => {
-      const term = (v: Value) => new Term(body, v);
-      const named = (names: string[], values: readonly Value[]) =>
-        Object.fromEntries(names.map((name, i) => [name, term(values[i]!)]));
-      const next = cell.step(term(xs[0]!), named(stateNames, carries), named(parameterNames, constants));
+      const next = runStep(cell, body, xs[0]!, name(stateNames, carries), name(parameterNames, constants));
       const keep = xs[1] && body.reshape(xs[1], [xs[1].type.shape[0]!, 1]);
       // Past a sequence's end the state is held (math.md 0.5).
-      const held = stateNames.map((name, i) => {
-        const value = next[name]!.value;
-        return keep ? body.call('select', keep, value, carries[i]!) : value;
-      });
-      return { carries: held, stacks: [held[stateNames.indexOf(cell.output)]!] };
+      const held = stateNames.map((n, i) =>
+        keep ? body.call('select', keep, next[n]!, carries[i]!) : next[n]!,
+      );
+      const current = { ...next, ...name(stateNames, held) };
+      return { carries: held, stacks: [cell.output, ...observe].map((n) => current[n]!) };
     },
   );
-  const stack = scan.stacks[0]!;
+  const [stack, ...observed] = scan.stacks as [Value, ...Value[]];
   const output = mask ? on.mul(stack, on.reshape(mask, [...mask.type.shape, 1])) : stack;
-  return { output, state: Object.fromEntries(stateNames.map((name, i) => [name, scan.finals[i]!])) };
+  return { output, state: name(stateNames, scan.finals), observed: name([...observe], observed) };
+}
+
+/** [T, r, n] -> [T, r, window * n]: each step beside those that follow it, zero behind a sequence's end. */
+function lookAhead(on: Builder, x: Value, window: number, mask: Value | undefined): Value {
+  const [length, r, n] = x.type.shape as [number, number, number];
+  const valid = mask ? on.mul(x, on.reshape(mask, [length, r, 1])) : x;
+  const ahead = Array.from({ length: window }, (_, l) => {
+    if (l === 0) return valid;
+    if (l >= length) return on.full([length, r, n], 0);
+    return on.concat([on.slice(valid, 0, l, length - l), on.full([l, r, n], 0)], 0);
+  });
+  return on.concat(ahead, 2);
 }
 
 /** Inverted dropout: what stays is scaled up, so that nothing changes when the model is used. */

@@ -1,18 +1,27 @@
 /** System `torch_rnn`: nn.RNN, nn.LSTM, nn.GRU with an optional readout (math.md section 10). */
-import { cells } from '../cells/index.js';
+import type { Cell } from '../cells/cell.js';
+import { gru } from '../cells/gru.js';
+import { lstm } from '../cells/lstm.js';
+import { rnn, rnnRelu } from '../cells/rnn.js';
+import type { JsonRecord } from '../interop/json.js';
 import { recurrent } from '../model/recurrent.js';
 import { headNamed } from './heads.js';
 import type { System } from './system.js';
 
+function cellOf({ mode, nonlinearity }: JsonRecord): Cell | undefined {
+  if (mode === 'rnn') return nonlinearity === 'relu' ? rnnRelu : rnn;
+  return { lstm, gru }[String(mode)];
+}
+
 export const torchRnn: System = {
-  unsupported: ({ config }) => (cells[String(config.mode)] ? null : `there is no cell '${config.mode}'`),
+  unsupported: ({ config }) => (cellOf(config) ? null : `there is no cell '${config.mode}'`),
   build(on, { config }, { params, data }) {
     const { X, target, w, mask } = data;
     const states = Object.keys(data).filter((name) => /^[a-z]0$/.test(name));
     const { output, state } = recurrent(
       on,
       {
-        cell: cells[String(config.mode)]!,
+        cell: cellOf(config)!,
         input: Number(config.input_size),
         hidden: Number(config.hidden_size),
         layers: Number(config.num_layers),

@@ -1,5 +1,6 @@
 /** Runs the cases of a fixture on a backend and compares every quantity they hold. */
 import type { Backend, Tensor } from '../backend/backend.js';
+import { Float64Backend } from '../backend/cpu/float64-backend.js';
 import { gaussNewtonVector, hessianVector } from '../curvature/products.js';
 import { KronogradError } from '../errors.js';
 import { isRecord, type JsonRecord } from '../interop/json.js';
@@ -8,9 +9,7 @@ import { Builder } from '../program/builder.js';
 import { float, type Value } from '../program/program.js';
 import { type FixtureCase, type FixtureTensor, type Tensors, tensors } from './fixture.js';
 import type { Network, System } from './system.js';
-import { torchRnn } from './torch-rnn.js';
-
-const systems: Readonly<Record<string, System>> = { torch_rnn: torchRnn };
+import { systems } from './systems.js';
 
 export interface Check {
   /** For example `grads.weight_hh_l0`. */
@@ -31,33 +30,43 @@ export interface CaseReport {
 /** Keys of a case that are no quantities. */
 const NOT_COMPARED = new Set(['param_order', 'float32_error', 'chunk', 'lr', 'untruncated']);
 
+/** Compares every quantity of a case. */
 export async function verifyCase(backend: Backend, given: FixtureCase): Promise<CaseReport> {
   const system = systems[given.system];
   const reason = system === undefined ? `system '${given.system}'` : system.unsupported(given);
   if (system === undefined || reason !== null)
     return { name: given.name, checks: [], unsupported: [reason!] };
-  const checks: Check[] = [];
-  const unsupported: string[] = [];
-  const add = (quantity: string, ours: ArrayLike<number>, theirs: FixtureTensor) => {
-    const error = relativeError(ours, theirs.data);
-    const tolerance = toleranceOf(backend, given, quantity);
-    checks.push({ quantity, error, tolerance, passed: error <= tolerance });
-  };
-  if (given.rest.accumulate !== undefined) await verifyTruncated(backend, system, given, add);
-  else unsupported.push(...(await verifyWhole(backend, system, given, add)));
+  const { errors, unsupported } = await measure(backend, system, given);
+  const exact = backend.name === 'cpu-float64';
+  const rounding = exact ? null : (await measure(new Float64Backend(Math.fround), system, given)).errors;
+  const checks = [...errors].map(([quantity, error]): Check => {
+    const tolerance = rounding === null ? 1e-10 : float32Tolerance(given, quantity, rounding.get(quantity)!);
+    return { quantity, error, tolerance, passed: error <= tolerance };
+  });
   return { name: given.name, checks, unsupported };
+}
+
+async function measure(backend: Backend, system: System, given: FixtureCase) {
+  const errors = new Map<string, number>();
+  const add: Add = (quantity, ours, theirs) => errors.set(quantity, relativeError(ours, theirs.data));
+  const unsupported = given.rest.accumulate
+    ? (await verifyTruncated(backend, system, given, add), [])
+    : await verifyWhole(backend, system, given, add);
+  return { errors, unsupported };
 }
 
 type Add = (quantity: string, ours: ArrayLike<number>, theirs: FixtureTensor) => void;
 
-/** float64 1e-10; float32 20 times the case's own float32_error, and no less than 5e-6 (1e-5 for products). */
-function toleranceOf(backend: Backend, given: FixtureCase, quantity: string): number {
-  if (backend.name === 'cpu-float64') return 1e-10;
+/**
+ * 20 times the case's own `float32_error`, and no less than 5e-6, for products 1e-5. Where the case has no such
+ * error for a quantity, 20 times what rounding every value to float32 does to it in the oracle.
+ */
+function float32Tolerance(given: FixtureCase, quantity: string, rounding: number): number {
   const [group] = quantity.split('.') as [string];
-  const kind = group === 'gauss_newton_vector' ? 'hessian_vector' : group;
+  const floor = group === 'hessian_vector' || group === 'gauss_newton_vector' ? 1e-5 : 5e-6;
   const measured = given.rest.float32_error;
-  const own = isRecord(measured) ? Number(measured[kind] ?? measured.loss ?? 0) : 0;
-  return Math.max(kind === 'hessian_vector' ? 1e-5 : 5e-6, 20 * own);
+  const own = isRecord(measured) ? measured[group] : undefined;
+  return Math.max(floor, 20 * (typeof own === 'number' ? own : rounding));
 }
 
 /** max|a - b| / max|b|; infinite for NaN or another length. */

@@ -31,11 +31,15 @@ export class Float64Backend implements Backend {
   readonly name = 'cpu-float64';
   readonly description = 'CPU, interpreted, float64';
 
+  /** @param round what every result goes through: Math.fround shows what float32 alone would do. */
+  constructor(private readonly round: ((x: number) => number) | null = null) {}
+
   tensor(type: Type): Float64Tensor {
     return new Float64Tensor(type);
   }
 
   async compile(program: Program): Promise<Executable> {
+    const { round } = this;
     return {
       arenaBytes: 0,
       dispatches: program.nodes.length,
@@ -55,7 +59,7 @@ export class Float64Backend implements Backend {
           name,
           bound({ name, type: value.type }).data,
         ]);
-        const results = interpret(program, Object.fromEntries(inputs));
+        const results = interpret(program, Object.fromEntries(inputs), round);
         for (const { name, updates, value } of program.outputs)
           bound({ name: updates ?? name, type: value.type }).data.set(results[name]!);
       },

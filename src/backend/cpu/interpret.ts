@@ -16,20 +16,32 @@ import { threefry2x32 } from '../../program/threefry.js';
 
 export type Data = Float64Array | Int32Array;
 
-/** Runs a program on its inputs by name; gives its outputs by name. Inputs are not changed. */
-export function interpret(program: Program, inputs: Readonly<Record<string, Data>>): Record<string, Data> {
+/**
+ * Runs a program on its inputs by name; gives its outputs by name. Inputs are not changed. With `round`, every
+ * element of every result goes through it: Math.fround tells what float32 alone does to a quantity.
+ */
+export function interpret(
+  program: Program,
+  inputs: Readonly<Record<string, Data>>,
+  round: ((x: number) => number) | null = null,
+): Record<string, Data> {
   const values = new Map<Value, Data>();
   for (const { name, value } of program.inputs) values.set(value, inputs[name]!);
-  runNodes(program.nodes, values, 0);
+  runNodes(program.nodes, values, 0, round);
   return Object.fromEntries(program.outputs.map(({ name, value }) => [name, values.get(value)!.slice()]));
 }
 
-function runNodes(nodes: readonly Node[], values: Map<Value, Data>, t: number): void {
+type Round = ((x: number) => number) | null;
+
+function runNodes(nodes: readonly Node[], values: Map<Value, Data>, t: number, round: Round): void {
   for (const node of nodes) {
     if (node.op.kind === 'input') continue;
     const inputs = node.inputs.map((v) => values.get(v)!);
     const results =
-      node.op.kind === 'scan' ? runScan(node, node.op, inputs) : runNode(node, node.op, inputs, t);
+      node.op.kind === 'scan' ? runScan(node, node.op, inputs, round) : runNode(node, node.op, inputs, t);
+    if (round !== null)
+      for (const data of results)
+        if (data instanceof Float64Array) data.forEach((x, i) => (data[i] = round(x)));
     results.forEach((data, port) => values.set(node.outputs[port]!, data));
   }
 }
@@ -85,7 +97,7 @@ function runNode(
       return [out];
     }
     case 'reshape':
-      return [x];
+      return [x.slice()];
     case 'broadcast': {
       const out = fresh();
       broadcastOffsets(shapes[0]!, shape).forEach((from, i) => (out[i] = x[from]!));
@@ -213,7 +225,7 @@ function gemm(op: { transA: boolean; transB: boolean }, a: Data, b: Data, aShape
   return out;
 }
 
-function runScan(node: Node, op: ScanOp, inputs: readonly Data[]): Data[] {
+function runScan(node: Node, op: ScanOp, inputs: readonly Data[], round: Round): Data[] {
   const { length, direction, body } = op;
   let carries = inputs.slice(op.constants, op.constants + op.carries);
   const results: Data[] = node.outputs.map(({ type }) => new Float64Array(sizeOf(type.shape)));
@@ -230,7 +242,7 @@ function runScan(node: Node, op: ScanOp, inputs: readonly Data[]): Data[] {
       if (x >= 0) values.set(value, inputs[i]!.slice(t * size, (t + 1) * size));
       else values.set(value, i < op.constants ? inputs[i]! : carries[i - op.constants]!);
     });
-    runNodes(body.nodes, values, t);
+    runNodes(body.nodes, values, t, round);
     const outputs = body.outputs.map((v) => values.get(v)!);
     carries = outputs.slice(0, op.carries);
     for (const { port, into } of ports) {
