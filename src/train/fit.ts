@@ -127,8 +127,8 @@ class Fit {
     if (data.validation.length === 0) return;
     await this.#catchUp();
     const validationLoss = await this.#trainer.evaluate(data.validation);
-    if (!Number.isFinite(validationLoss))
-      throw this.#diverged(`the validation loss became ${validationLoss}`);
+    if (hasDiverged(validationLoss)) throw this.#diverged(`the validation loss became ${validationLoss}`);
+    this.#soundStep = step;
     const best = this.#bestSoFar();
     const isBest = best === null || validationLoss < best.validationLoss;
     history.push({ step, loss: this.#lastLoss, validationLoss });

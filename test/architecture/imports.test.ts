@@ -30,7 +30,7 @@ const rooms: Record<string, string[]> = {
   'src/verify': ['src/program', 'src/backend', 'src/cells', 'src/model', 'src/curvature', 'src/interop'],
 };
 /** Files that every room may use. */
-const common = ['src/errors.ts', 'src/ranges.ts'];
+const common = ['src/dispose.ts', 'src/errors.ts', 'src/ranges.ts'];
 
 const roomOf = (file: string) => Object.keys(rooms).find((room) => file.startsWith(`${room}/`));
 

@@ -1,7 +1,7 @@
 /** Small runs for the tests of training. */
 import type { Backend } from '../../src/backend/backend.js';
 import { encodeCheckpoint } from '../../src/train/checkpoint.js';
-import { resolveTrainConfig, type TrainConfigInput } from '../../src/train/config.js';
+import { overlayConfig, resolveTrainConfig, type TrainConfigInput } from '../../src/train/config.js';
 import { prepareText } from '../../src/train/text-data.js';
 import { Trainer } from '../../src/train/trainer.js';
 
@@ -21,7 +21,7 @@ export const SMALL = {
 } satisfies TrainConfigInput;
 
 export async function prepare(changes: TrainConfigInput = {}, text = FOX) {
-  const config = resolveTrainConfig({ ...SMALL, ...changes });
+  const config = resolveTrainConfig(overlayConfig(SMALL, changes));
   return { config, data: await prepareText(text, config) };
 }
 
