@@ -25,7 +25,7 @@ fn main() {
 `;
 
 /**
- * Measures for about a quarter of a second.
+ * Measures for some tenths of a second.
  * @throws KronogradError DEVICE_LOST
  */
 export async function probe(device: Device): Promise<ProbedCosts> {
@@ -63,18 +63,22 @@ export async function probe(device: Device): Promise<ProbedCosts> {
       return median(times);
     };
     const run = (passes: number, dispatches: number) =>
-      repeat(() => {
+      timed(() => {
         gpu.queue.submit([encode(passes, dispatches)]);
         return gpu.queue.onSubmittedWorkDone();
       });
+    // Enough of each that the wait for the callback, up to some milliseconds, is lost among them; and few beside
+    // many each time, so that a busy spell of the machine meets both.
+    const [few, many] = [64, 1024];
+    const slope = async (timeOf: (n: number) => Promise<number>): Promise<number> => {
+      const slopes: number[] = [];
+      for (let n = 0; n < 9; n++) slopes.push((-(await timeOf(few)) + (await timeOf(many))) / (many - few));
+      return Math.max(0, median(slopes));
+    };
 
     await run(1, 1); // warm up
-    // Enough of each that the wait for the callback, up to some milliseconds, is lost among them.
-    const [few, many] = [64, 1024];
-    const slope = (short: number, long: number) => Math.max(0, long - short) / (many - few);
-    const dispatch = slope(await run(1, few), await run(1, many));
-    const passWithDispatch = slope(await run(few, 1), await run(many, 1));
-    const pass = Math.max(0, passWithDispatch - dispatch);
+    const dispatch = await slope((n) => run(1, n));
+    const pass = Math.max(0, (await slope((n) => run(n, 1))) - dispatch);
     const submit = await repeat(() => gpu.queue.submit([encode(1, 1)]));
     await gpu.queue.onSubmittedWorkDone();
     const readback = await repeat(async () => {
