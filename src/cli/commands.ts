@@ -1,3 +1,4 @@
+import { bench } from './bench.js';
 import { doctor } from './doctor.js';
 import { evaluate } from './eval.js';
 import type { CommandRegistration } from './program.js';
@@ -6,4 +7,4 @@ import { train } from './train.js';
 import { verify } from './verify.js';
 
 /** The commands of `kronograd`, in the order of its help: one file each, registered here. */
-export const COMMANDS: readonly CommandRegistration[] = [train, sample, evaluate, doctor, verify];
+export const COMMANDS: readonly CommandRegistration[] = [train, sample, evaluate, doctor, verify, bench];

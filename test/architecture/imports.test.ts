@@ -27,6 +27,17 @@ const rooms: Record<string, string[]> = {
     'src/data',
     'src/interop',
   ],
+  'src/bench': [
+    'src/program',
+    'src/schedule',
+    'src/backend',
+    'src/cells',
+    'src/model',
+    'src/optim',
+    'src/train',
+    'src/data',
+    'kernels',
+  ],
   'src/verify': ['src/program', 'src/backend', 'src/cells', 'src/model', 'src/curvature', 'src/interop'],
 };
 /** Files that every room may use. */

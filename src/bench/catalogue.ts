@@ -1,0 +1,46 @@
+/** What can be benchmarked, by name. */
+import { cells } from '../cells/index.js';
+import { KronogradError } from '../errors.js';
+import { gemmWork, rankRtWork } from './product-work.js';
+import { trainingWork } from './training-work.js';
+import type { Work } from './work.js';
+import { resolveWorkload, type Workload, type WorkloadSizes } from './workload.js';
+
+/** A training step for every cell, and single kernels. */
+export const BENCHMARKS: readonly string[] = [...Object.keys(cells), 'gemm', 'rank-rt'];
+
+export interface WorkRequest {
+  readonly name: string;
+  readonly workloads: readonly string[];
+  readonly sizes: WorkloadSizes;
+}
+
+/** Something to time, and whether it wants a GPU. */
+export interface Item {
+  readonly label: string;
+  readonly gpuOnly: boolean;
+  /** Made when its turn comes: a program takes time and memory. */
+  readonly work: () => Work;
+}
+
+/** @throws KronogradError OPTION for an unknown name, workload or size. */
+export function itemsOf({ name, workloads, sizes }: WorkRequest): Item[] {
+  if (!BENCHMARKS.includes(name))
+    throw new KronogradError('OPTION', `there is no benchmark '${name}'`, {
+      where: 'kronograd bench',
+      fix: `use one of ${BENCHMARKS.join(', ')}`,
+    });
+  const resolved = workloads.map((each) => resolveWorkload(each, sizes));
+  if (name === 'gemm')
+    return [
+      { label: 'gemm 512', gpuOnly: false, work: () => gemmWork(512) },
+      { label: 'gemm 2048', gpuOnly: true, work: () => gemmWork(2048) },
+    ];
+  const make = (workload: Workload) =>
+    name === 'rank-rt' ? rankRtWork(workload) : trainingWork(name, workload);
+  return resolved.map((workload) => ({
+    label: `${name} ${workload.name}`,
+    gpuOnly: workload.gpuOnly,
+    work: () => make(workload),
+  }));
+}

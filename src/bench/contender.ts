@@ -1,0 +1,29 @@
+/** One engine on one backend, doing one piece of work again and again: what is timed. */
+export interface Contender extends Disposable {
+  /** `kronograd`, `naive loop`, or a peer's name with its version. */
+  readonly engine: string;
+  readonly backend: string;
+  /** What it computes on, as a person would name it. */
+  readonly adapter: string;
+  readonly facts: ContenderFacts;
+  /** Does the work `steps` times, to completion; milliseconds for all of them. */
+  run(steps: number): Promise<number>;
+  /** The loss of the last step, before its update; null where the work has no loss. */
+  loss(): Promise<number | null>;
+  /** The largest resident size so far of the process that it runs in. */
+  peakRssBytes(): Promise<number>;
+}
+
+/** What one step costs, where it is known. */
+export interface ContenderFacts {
+  readonly dispatches: number | null;
+  readonly submits: number | null;
+  /** Temporary memory of a step. */
+  readonly arenaBytes: number | null;
+  readonly firstStepMs: number;
+  /** Where the time to the first step begins. */
+  readonly firstStepFrom: 'process start' | 'compile start';
+}
+
+/** `maxRSS` is in kilobytes. */
+export const ownPeakRssBytes = (): Promise<number> => Promise.resolve(process.resourceUsage().maxRSS * 1024);

@@ -1,0 +1,120 @@
+/** Where the time of a step goes, stage by stage. */
+
+import { costOf } from '../../kernels/cost.js';
+import { describeStage } from '../../kernels/describe.js';
+import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
+import { Scope } from '../dispose.js';
+import { schedule } from '../schedule/index.js';
+import type { LabelledStage, Loop, Schedule } from '../schedule/schedule.js';
+import { programTensors } from '../train/program-tensors.js';
+import type { BenchBackend } from './backends.js';
+import { median } from './measure.js';
+import type { Tensors, Work } from './work.js';
+
+export interface StageProfile {
+  /** What it computes, in the names of the program. */
+  readonly label: string;
+  /** Its kind and sizes. */
+  readonly stage: string;
+  readonly dispatches: number;
+  readonly ms: number;
+  /** Of the sum over all stages. */
+  readonly share: number;
+  readonly gflops: number;
+  readonly gbytesPerSecond: number;
+}
+
+const ROUNDS = 5;
+
+/**
+ * Medians over some steps, the slowest stage first. On WebGPU each dispatch is clocked in place; on the CPU each
+ * stage is run alone, over all its times, on an arena of zeros, which is a little kinder to caches. Null on an
+ * adapter without timestamps.
+ */
+export async function profileWork(backend: BenchBackend, work: Work): Promise<StageProfile[] | null> {
+  const plan = schedule(work.program);
+  using scope = new Scope();
+  const tensors = programTensors(backend, work.program, scope);
+  work.load(tensors);
+  work.beforeStep?.(tensors, 0);
+  const times =
+    backend instanceof WebGpuBackend
+      ? await clockDispatches(backend, plan, tensors)
+      : await runApart(backend, plan, tensors);
+  if (times === null) return null;
+  const stages = plan.steps.flatMap((step) =>
+    stagesOf(step).map((stage) => ({ stage, count: countOf(step) })),
+  );
+  const total = [...times.values()].reduce((sum, ms) => sum + ms, 0);
+  return [...mergedByLabel(stages)]
+    .map(([label, { stage, dispatches, flops, bytes }]): StageProfile => {
+      const ms = times.get(label) ?? 0;
+      const rates = { gflops: flops / ms / 1e6, gbytesPerSecond: bytes / ms / 1e6 };
+      return { label, stage, dispatches, ms, share: ms / total, ...rates };
+    })
+    .sort((a, b) => b.ms - a.ms);
+}
+
+const stagesOf = (step: LabelledStage | Loop): readonly LabelledStage[] =>
+  step.kind === 'loop' ? step.stages : [step];
+const countOf = (step: LabelledStage | Loop): number => (step.kind === 'loop' ? step.count : 1);
+
+interface Total {
+  stage: string;
+  dispatches: number;
+  flops: number;
+  bytes: number;
+}
+
+/** Stages of one label are one line of the profile. */
+function mergedByLabel(stages: readonly { stage: LabelledStage; count: number }[]): Map<string, Total> {
+  const merged = new Map<string, Total>();
+  for (const { stage, count } of stages) {
+    const { flops, bytes } = costOf(stage.stage);
+    const before = merged.get(stage.label);
+    merged.set(stage.label, {
+      stage: before?.stage ?? describeStage(stage.stage),
+      dispatches: (before?.dispatches ?? 0) + count,
+      flops: (before?.flops ?? 0) + count * flops,
+      bytes: (before?.bytes ?? 0) + count * bytes,
+    });
+  }
+  return merged;
+}
+
+async function clockDispatches(
+  backend: WebGpuBackend,
+  plan: Schedule,
+  tensors: Tensors,
+): Promise<Map<string, number> | null> {
+  using executable = await backend.compileSchedule(plan);
+  await executable.profile(tensors);
+  const rounds: Map<string, number>[] = [];
+  for (let n = 0; n < ROUNDS; n++) {
+    const round = await executable.profile(tensors);
+    if (round === null) return null;
+    rounds.push(round);
+  }
+  return new Map([...rounds[0]!.keys()].map((label) => [label, median(rounds.map((r) => r.get(label)!))]));
+}
+
+async function runApart(
+  backend: BenchBackend,
+  plan: Schedule,
+  tensors: Tensors,
+): Promise<Map<string, number>> {
+  const times = new Map<string, number>();
+  for (const step of plan.steps)
+    for (const stage of stagesOf(step)) {
+      const alone = step.kind === 'loop' ? { ...step, stages: [stage] } : stage;
+      using executable = await backend.compileSchedule({ ...plan, steps: [alone] });
+      const rounds: number[] = [];
+      for (let n = 0; n <= ROUNDS; n++) {
+        const begin = performance.now();
+        executable.run(tensors);
+        rounds.push(performance.now() - begin);
+      }
+      times.set(stage.label, (times.get(stage.label) ?? 0) + median(rounds.slice(1)));
+    }
+  return times;
+}

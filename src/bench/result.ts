@@ -1,0 +1,90 @@
+/** A measurement as one flat record: a line of JSON, a row of a table. */
+import type { Agreement } from './agreement.js';
+import type { Contender } from './contender.js';
+import type { Timing } from './measure.js';
+import type { Peaks } from './peaks.js';
+import type { Work } from './work.js';
+
+/** Null: not known of this engine. */
+export interface Result {
+  readonly name: string;
+  readonly workload: string;
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly engine: string;
+  readonly backend: string;
+  readonly adapter: string;
+  readonly median_ms: number;
+  readonly min_ms: number;
+  /** The median absolute deviation, in milliseconds. */
+  readonly spread: number;
+  readonly blocks: number;
+  readonly steps: number;
+  readonly tokens_per_s: number | null;
+  readonly dispatches_per_step: number | null;
+  readonly submits_per_step: number | null;
+  /** Of this engine's own schedule of the work, whoever does it: the same count for all contenders. */
+  readonly gflops: number;
+  /** Of this engine's own schedule; null for the others, which move other bytes. */
+  readonly gbytes_per_s: number | null;
+  /** `gflops` as a share of the best product on the same adapter; null for the others. */
+  readonly share_of_peak: number | null;
+  readonly arena_bytes: number | null;
+  /** Of the process that the contender runs in, which is one and the same for all but the peers. */
+  readonly peak_rss_bytes: number;
+  readonly first_step_ms: number;
+  readonly first_step_from: string;
+  readonly loss_error: number | null;
+  readonly loss_steps: number;
+  /** How often the step fits into the naive loop's: above 1 is faster. Null without a naive loop in the run. */
+  readonly times_naive: number | null;
+}
+
+export interface Measurement {
+  readonly contender: Contender;
+  readonly timing: Timing;
+  readonly agreement: Agreement;
+  readonly peaks: Peaks | undefined;
+}
+
+/** What a step of the work costs by our schedule. */
+export interface Cost {
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export async function resultOf(
+  work: Work,
+  cost: Cost,
+  { contender, timing, agreement, peaks }: Measurement,
+  naive: Timing | undefined,
+): Promise<Result> {
+  const { facts } = contender;
+  const perMs = (amount: number) => amount / timing.medianMs;
+  const gflops = perMs(cost.flops) / 1e6;
+  return {
+    name: work.name,
+    workload: work.workload,
+    sizes: work.sizes,
+    engine: contender.engine,
+    backend: contender.backend,
+    adapter: contender.adapter,
+    median_ms: timing.medianMs,
+    min_ms: timing.minMs,
+    spread: timing.madMs,
+    blocks: timing.blocks,
+    steps: timing.steps,
+    tokens_per_s: work.tokens === null ? null : perMs(work.tokens) * 1000,
+    dispatches_per_step: facts.dispatches,
+    submits_per_step: facts.submits,
+    gflops,
+    gbytes_per_s: contender.engine === 'kronograd' ? perMs(cost.bytes) / 1e6 : null,
+    share_of_peak: peaks === undefined ? null : gflops / peaks.gflops,
+    arena_bytes: facts.arenaBytes,
+    peak_rss_bytes: await contender.peakRssBytes(),
+    first_step_ms: facts.firstStepMs,
+    first_step_from: facts.firstStepFrom,
+    loss_error: agreement.lossError,
+    loss_steps: agreement.steps,
+    times_naive: naive === undefined ? null : naive.medianMs / timing.medianMs,
+  };
+}

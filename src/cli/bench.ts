@@ -1,0 +1,159 @@
+/** `kronograd bench`: how fast a step is on each backend, beside a naive loop that does the same. */
+import { BACKEND_NAMES, type BackendName, type OpenedBackend } from '../bench/backends.js';
+import { openAvailable, openBackends } from '../bench/backends-node.js';
+import { BENCHMARKS, type Item, itemsOf } from '../bench/catalogue.js';
+import { measurePeaks, type Peaks } from '../bench/peaks.js';
+import { profileWork } from '../bench/profile.js';
+import { type RunOptions, runWork } from '../bench/run.js';
+import { describePeaks, profileTable, resultTable } from '../bench/table.js';
+import type { Work } from '../bench/work.js';
+import { Scope } from '../dispose.js';
+import { KronogradError } from '../errors.js';
+import { requireChoice } from '../ranges.js';
+import { integerOption, numberOption } from './options.js';
+import type { CommandContext, CommandRegistration } from './program.js';
+
+interface BenchOptions {
+  readonly workload: string;
+  readonly batch?: number;
+  readonly unroll?: number;
+  readonly hidden?: number;
+  readonly layers?: number;
+  readonly vocab?: number;
+  readonly backend?: string;
+  readonly threads?: number;
+  readonly seconds: number;
+  readonly checkSteps: number;
+  readonly naive: boolean;
+  readonly force?: boolean;
+  readonly profile?: boolean;
+  readonly json?: boolean;
+}
+
+/** A contender that is slow is compared with the others for no longer than this. */
+const COMPARING_MS = 20_000;
+
+/** The command; in a checkout, with peers as further contenders. */
+export const benchWith =
+  (others?: RunOptions['others']): CommandRegistration =>
+  (program, context) => {
+    const sizes = { min: 1 };
+    program
+      .command('bench')
+      .description('time a training step, or a kernel, on each backend and as a naive loop, in turns')
+      .argument('[what]', `one of ${BENCHMARKS.join(', ')}`, 'lstm')
+      .option('--workload <names>', 'T, S, M, L or XL, or several with commas between', 'S,M')
+      .option('--batch <n>', 'another batch than the workload’s', integerOption('--batch', sizes))
+      .option('--unroll <t>', 'another unroll', integerOption('--unroll', sizes))
+      .option('--hidden <n>', 'other hidden units', integerOption('--hidden', sizes))
+      .option('--layers <n>', 'another number of layers', integerOption('--layers', sizes))
+      .option('--vocab <n>', 'another vocabulary', integerOption('--vocab', sizes))
+      .option('--backend <name>', `${BACKEND_NAMES.join(' or ')}; by default both`)
+      .option('--threads <n>', 'of the CPU backend', integerOption('--threads', { min: 1, max: 256 }))
+      .option('--seconds <x>', 'for each contender', numberOption('--seconds', { above: 0, max: 3600 }), 3)
+      .option(
+        '--check-steps <n>',
+        'steps over which losses must agree',
+        integerOption('--check-steps', { min: 2, max: 10_000 }),
+        50,
+      )
+      .option('--no-naive', 'without the naive loop')
+      .option('--force', 'also what is meant for a GPU only, on what there is')
+      .option('--profile', 'where the time goes, stage by stage, instead')
+      .option('--json', 'one JSON object a line')
+      .action((what: string, options: BenchOptions) => runBench(what, options, context, others));
+  };
+
+export const bench: CommandRegistration = benchWith();
+
+async function runBench(
+  name: string,
+  options: BenchOptions,
+  context: CommandContext,
+  others: RunOptions['others'],
+): Promise<void> {
+  const { batch, unroll, hidden, layers, vocab: vocabulary } = options;
+  const workloads = options.workload.split(',').map((each) => each.trim());
+  const items = itemsOf({ name, workloads, sizes: { batch, unroll, hidden, layers, vocabulary } });
+  const skip = (what: string) => void context.stderr.write(`skipped: ${what}\n`);
+  using scope = new Scope();
+  const opened = await open(options, skip);
+  for (const { backend } of opened) scope.own(backend);
+  const print = (line: string) => void context.stdout.write(`${line}\n`);
+  const report = options.profile ? profiler(options, print) : timer(options, print, others);
+  for (const item of items) {
+    const able = opened.filter(({ gpu }) => gpu || options.force || !item.gpuOnly);
+    for (const each of opened)
+      if (!able.includes(each)) skip(`${item.label} on ${each.backend.description}: it is for a real GPU`);
+    if (able.length > 0) await report(item, able);
+    else if (items.length === 1) throw needsGpu(item);
+  }
+}
+
+async function open(
+  { backend, threads }: BenchOptions,
+  skip: (what: string) => void,
+): Promise<readonly OpenedBackend[]> {
+  if (backend === undefined) return openAvailable(BACKEND_NAMES, { threads }, skip);
+  const choice: BackendName = requireChoice(backend, '--backend', BACKEND_NAMES);
+  return openBackends(choice, { threads });
+}
+
+const needsGpu = ({ label }: Item) =>
+  new KronogradError('OPTION', `${label} is for a real GPU, and none is used here`, {
+    where: '--workload, --backend',
+    fix: 'use a smaller workload, or --force if you have the time',
+  });
+
+type Report = (item: Item, opened: readonly OpenedBackend[]) => Promise<void>;
+
+function timer(options: BenchOptions, print: (line: string) => void, others: RunOptions['others']): Report {
+  const known = new Map<OpenedBackend, Peaks>();
+  const peaks = async (opened: OpenedBackend): Promise<Peaks> => {
+    const before = known.get(opened);
+    if (before !== undefined) return before;
+    const found = await measurePeaks(opened);
+    known.set(opened, found);
+    const { name, description } = opened.backend;
+    print(
+      options.json
+        ? JSON.stringify({ name: 'peaks', backend: name, adapter: description, ...found })
+        : describePeaks(description, found),
+    );
+    return found;
+  };
+  let fresh = true;
+  return async (item, opened) => {
+    const work = item.work();
+    const naive = options.naive && !item.gpuOnly;
+    const agreement = { steps: options.checkSteps, milliseconds: COMPARING_MS };
+    const results = await runWork(work, opened, {
+      ...{ seconds: options.seconds, agreement, naive, peaks, fresh },
+      ...(others && { others }),
+    });
+    fresh = false;
+    if (options.json) for (const result of results) print(JSON.stringify(result));
+    else print(`\n${title(work)}\n\n${resultTable(results)}`);
+  };
+}
+
+function profiler(options: BenchOptions, print: (line: string) => void): Report {
+  return async (item, opened) => {
+    const work = item.work();
+    for (const { backend } of opened) {
+      const stages = await profileWork(backend, work);
+      const adapter = backend.description;
+      if (options.json)
+        for (const stage of stages ?? [])
+          print(
+            JSON.stringify({ name: 'profile', work: work.name, workload: work.workload, adapter, ...stage }),
+          );
+      else {
+        const table = stages === null ? 'the adapter has no timestamps' : profileTable(stages);
+        print(`\n${title(work)}, on ${adapter}\n\n${table}`);
+      }
+    }
+  };
+}
+
+const title = ({ name, workload, description }: Work) => `${name} ${workload}: ${description}`;

@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
+import { EngineContender } from '../../src/bench/engine.js';
+import { timingOf } from '../../src/bench/measure.js';
+import { NaiveLstm } from '../../src/bench/naive-lstm.js';
+import { naiveProduct } from '../../src/bench/naive-product.js';
+import { referenceBatch, referenceWeights } from '../../src/bench/reference.js';
+import { trainingWork } from '../../src/bench/training-work.js';
+import { resolveWorkload, type Workload } from '../../src/bench/workload.js';
+import { bench } from '../../src/cli/bench.js';
+import { runCommandLine } from '../../src/cli/program.js';
+import { Collected } from '../cli/collect.js';
+import { expectClose } from '../support/numbers.js';
+
+async function run(...args: string[]) {
+  const stdout = new Collected();
+  const stderr = new Collected();
+  const exitCode = await runCommandLine(['bench', ...args], [bench], { stdout, stderr });
+  return { exitCode, out: stdout, err: stderr.text };
+}
+
+const tiny = ['--workload', 'T', '--seconds', '0.05', '--check-steps', '5'];
+
+/** What a reader of the JSON may rely on. */
+const FIELDS = [
+  'median_ms',
+  'min_ms',
+  'spread',
+  'tokens_per_s',
+  'dispatches_per_step',
+  'submits_per_step',
+  'gflops',
+  'gbytes_per_s',
+  'arena_bytes',
+  'peak_rss_bytes',
+  'first_step_ms',
+];
+
+describe('the naive loop', () => {
+  it.each<[string, Workload]>([
+    ['one layer', resolveWorkload('T')],
+    [
+      'three layers, odd sizes',
+      resolveWorkload('T', { batch: 3, unroll: 5, hidden: 7, layers: 3, vocabulary: 29 }),
+    ],
+  ])('has the losses of the engine: %s', async (_, workload) => {
+    using backend = new Float32Backend();
+    const work = trainingWork('lstm', workload);
+    using engine = await EngineContender.create(backend, work, { at: 0, from: 'compile start' });
+    const naive = new NaiveLstm(workload, referenceWeights(workload), referenceBatch(workload));
+    const expected: number[] = [];
+    const actual: number[] = [];
+    for (let step = 0; step < 5; step++) {
+      if (step > 0) await engine.run(1);
+      expected.push((await engine.loss())!);
+      actual.push(naive.step());
+    }
+    expect(expected[4]).toBeLessThan(expected[0]!);
+    expectClose(actual, expected, 1e-6, 'losses of 5 steps');
+  });
+
+  it('multiplies matrices', () => {
+    const a = Float32Array.of(1, 2, 3, 4, 5, 6);
+    const b = Float32Array.of(1, 0, 2, 1, 0, 3);
+    const c = new Float32Array(4);
+    naiveProduct(a, b, c, { rows: 2, columns: 2, depth: 3, transA: false });
+    expect([...c]).toEqual([5, 11, 14, 23]);
+    naiveProduct(a, b, c, { rows: 2, columns: 2, depth: 3, transA: true });
+    expect([...c]).toEqual([7, 18, 10, 22]);
+  });
+});
+
+describe('kronograd bench', () => {
+  it.each(['cpu', 'webgpu'])('prints a JSON object for each contender: %s', async (backend) => {
+    const { exitCode, out, err } = await run('--json', '--backend', backend, '--threads', '1', ...tiny);
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    const records = out.lines.map((line) => JSON.parse(line));
+    expect(records.map(({ name, engine }) => engine ?? name)).toEqual(['peaks', 'kronograd', 'naive loop']);
+    const [peaks, ours, naive] = records;
+    expect(peaks.gflops).toBeGreaterThan(0);
+    expect(peaks.gbytesPerSecond).toBeGreaterThan(0);
+    expect(ours).toMatchObject({ name: 'lstm', workload: 'T', backend, adapter: expect.any(String) });
+    for (const field of FIELDS) expect(ours[field], field).toSatisfy(Number.isFinite);
+    expect(ours.dispatches_per_step).toBeGreaterThan(0);
+    expect(ours.submits_per_step).toBe(backend === 'webgpu' ? 1 : 0);
+    for (const each of [ours, naive]) {
+      expect(each.median_ms).toBeGreaterThan(0);
+      expect(each.loss_steps).toBe(5);
+      expect(each.loss_error).toBeLessThan(1e-6);
+      expect(each.times_naive).toBeGreaterThan(0);
+    }
+  });
+
+  it('prints a table for people, with sizes of one’s own', async () => {
+    const { exitCode, out } = await run(
+      '--backend',
+      'cpu',
+      '--threads',
+      '2',
+      '--batch',
+      '3',
+      '--layers',
+      '2',
+      ...tiny,
+    );
+    expect(exitCode).toBe(0);
+    expect(out.text).toContain('lstm T*: r=3 T=4 H=8 V=64, 2 layers');
+    expect(out.text).toMatch(/\| kronograd +\| cpu, 2 threads \|/);
+    expect(out.text).toMatch(/\| naive loop +\|/);
+  });
+
+  it.each(['gru', 'rank-rt'])('times %s', async (what) => {
+    const { exitCode, out } = await run(what, '--json', '--backend', 'cpu', '--threads', '1', ...tiny);
+    expect(exitCode).toBe(0);
+    const [, ours] = out.lines.map((line) => JSON.parse(line));
+    expect(ours).toMatchObject({ name: what, workload: 'T' });
+    expect(ours.gflops).toBeGreaterThan(0);
+  });
+
+  it.each(['cpu', 'webgpu'])('profiles the stages on %s', async (backend) => {
+    const { exitCode, out } = await run(
+      '--profile',
+      '--json',
+      '--backend',
+      backend,
+      '--threads',
+      '1',
+      ...tiny,
+    );
+    expect(exitCode).toBe(0);
+    const stages = out.lines.map((line) => JSON.parse(line));
+    expect(stages.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+    expect(stages.reduce((sum, { dispatches }) => sum + dispatches, 0)).toBeGreaterThan(10);
+  });
+
+  it.each<[string, string[], string]>([
+    ['an unknown benchmark', ['lstmm'], "OPTION: there is no benchmark 'lstmm'"],
+    ['an unknown workload', ['--workload', 'S,Q'], "OPTION: there is no workload 'Q'"],
+    ['an unknown backend', ['--backend', 'metal'], 'OPTION: --backend cannot be "metal"'],
+    ['a size of zero', ['--batch', '0'], 'OPTION: --batch cannot be 0'],
+    ['a size beyond reason', ['--hidden', '1000000000'], 'OPTION: --hidden cannot be 1000000000'],
+    ['a size that is no number', ['--unroll', 'NaN'], 'OPTION: --unroll cannot be "NaN"'],
+    ['no time', ['--seconds', '0'], 'OPTION: --seconds cannot be 0'],
+    [
+      'what is for a GPU, on the CPU',
+      ['--workload', 'XL', '--backend', 'cpu'],
+      'OPTION: lstm XL is for a real GPU',
+    ],
+  ])('refuses %s', async (_, args, expected) => {
+    const { exitCode, err } = await run(...args);
+    expect(exitCode).toBe(2);
+    expect(err).toContain(expected);
+    expect(err).toMatch(/where: .*\n {2}fix: /);
+  });
+
+  it.each(['cpu', 'webgpu'])('refuses what does not fit, with the numbers: %s', async (backend) => {
+    const sizes = ['--workload', 'L', '--batch', '60000', '--hidden', '1024'];
+    const { exitCode, err } = await run('--backend', backend, '--threads', '1', ...sizes);
+    expect(exitCode).toBe(2);
+    expect(err).toMatch(/MEMORY: lstm L\* does not fit: .* \d{10,} bytes; .* \d{9,}/);
+    expect(err).toMatch(/about --batch \d+ fits/);
+  });
+});
+
+describe('timings', () => {
+  it('are medians with their absolute deviation', () => {
+    expect(timingOf([5, 1, 2, 3, 100], 50)).toEqual({
+      medianMs: 3,
+      minMs: 1,
+      madMs: 2,
+      blocks: 5,
+      steps: 50,
+    });
+    expect(timingOf([1, 2], 2).medianMs).toBe(1.5);
+  });
+});
