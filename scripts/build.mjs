@@ -79,7 +79,8 @@ const shebang = {
   },
 };
 
-async function bundle(esbuild, outdir) {
+/** The entries of dist into a folder, without types. Fails where the browser's entry needs Node. */
+export async function bundle(esbuild, outdir) {
   const { metafile } = await esbuild.build({
     ...common,
     entryPoints: Object.entries(ENTRIES).map(([out, path]) => ({ in: path, out })),

@@ -33,22 +33,23 @@ export async function openPage(serve: (path: string) => Answer | undefined): Pro
   return { page, said, close: () => browser.close() };
 }
 
-/** Opens an address that somebody serves. */
-export async function openAddress(url: string): Promise<TestPage> {
-  const { browser, page, said } = await launch();
+/** Opens an address that somebody serves; without WebGPU, as in a browser that has none. */
+export async function openAddress(url: string, { webgpu = true } = {}): Promise<TestPage> {
+  const { browser, page, said } = await launch(webgpu);
   await page.goto(url);
   return { page, said, close: () => browser.close() };
 }
 
-async function launch(): Promise<{ browser: Browser; page: Page; said: string[] }> {
+async function launch(webgpu = true): Promise<{ browser: Browser; page: Page; said: string[] }> {
   if (found.executable === undefined) throw new Error(found.missing);
   const browser = await playwright.launch({
     executablePath: found.executable,
-    args: found.args,
+    args: webgpu ? found.args : found.args.filter((flag) => !flag.includes('webgpu')),
     env: found.env as Record<string, string>,
     timeout: 60_000,
   });
-  const page = await browser.newPage();
+  // Where the system's locale is POSIX, Chromium has a language that Intl refuses.
+  const page = await browser.newPage({ locale: 'en-US' });
   page.setDefaultTimeout(60_000);
   const said: string[] = [];
   page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));

@@ -20,7 +20,7 @@ export const TINY_CONFIG = resolveTrainConfig({
 
 /** Nats per character. Each line is followed by the same one, so that a memory of its beginning tells the rest. */
 const AT_START_ABOVE = 3;
-const AT_END_BELOW = 0.5;
+const AT_END_BELOW = 0.7;
 
 /** The loss of a tiny text falls, with the state carried from batch to batch. */
 export async function learnsATinyText(backend: Backend): Promise<string> {
