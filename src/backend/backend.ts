@@ -28,10 +28,19 @@ export interface Executable extends Disposable {
   run(tensors: Readonly<Record<string, Tensor>>): void;
 }
 
+/** Bytes that there is room for; Infinity where nobody knows. */
+export interface Capacity {
+  /** In one tensor, or in the temporary memory of one executable. */
+  readonly buffer: number;
+  /** In all of them together. */
+  readonly total: number;
+}
+
 export interface Backend extends Disposable {
   readonly name: 'webgpu' | 'cpu' | 'cpu-float64';
   /** What a person would recognise: the adapter's name, or the CPU and its instruction set. */
   readonly description: string;
+  readonly capacity: Capacity;
   tensor(type: Type): Tensor;
   compile(program: Program): Promise<Executable>;
   /** Resolves when everything submitted so far is done; rejects with what went wrong. */

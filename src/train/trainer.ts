@@ -5,30 +5,20 @@ import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
 import type { TensorMap } from '../interop/safetensors.js';
 import type { LanguageModel } from '../model/language-model.js';
-import { optimizerNamed } from '../optim/index.js';
 import type { Optimizer } from '../optim/optimizer.js';
-import type { Program } from '../program/program.js';
 import { threefry2x32 } from '../program/threefry.js';
 import type { Checkpoint, MetricsEntry } from './checkpoint.js';
 import type { TrainConfig } from './config.js';
+import { type ConfiguredStep, configuredStep, RING_LENGTH } from './configured-step.js';
 import { requireContinuation } from './continuation.js';
 import { Evaluator } from './evaluator.js';
 import { learningRate } from './learning-rate.js';
 import { programTensors, resetState, type Tensors, withoutPrefix } from './program-tensors.js';
 import { RANDOM_STREAMS } from './random-streams.js';
-import { scalarNames, trainingStep } from './step-program.js';
+import { requireRoom } from './room.js';
+import { scalarNames } from './step-program.js';
 import type { TextData } from './text-data.js';
-import {
-  type FlatParameters,
-  languageModel,
-  namedWeights,
-  requireTensor,
-  tensorOf,
-  trainedModel,
-} from './weights.js';
-
-/** Losses are kept on the device for so many steps before they are written over. */
-export const RING_LENGTH = 64;
+import { type FlatParameters, namedWeights, requireTensor, tensorOf, trainedModel } from './weights.js';
 
 /** What was measured in one step. */
 export interface StepMetrics {
@@ -67,15 +57,16 @@ export class Trainer implements Disposable {
     backend: Backend,
     readonly config: TrainConfig,
     readonly data: TextData,
-    compiled: { model: LanguageModel; optimizer: Optimizer; program: Program; executable: Executable },
+    { model, optimizer, program }: ConfiguredStep,
+    executable: Executable,
     scope: Scope,
   ) {
-    this.model = compiled.model;
-    this.#optimizer = compiled.optimizer;
-    this.#executable = compiled.executable;
+    this.model = model;
+    this.#optimizer = optimizer;
+    this.#executable = executable;
     this.#scope = scope;
-    this.#tensors = programTensors(backend, compiled.program, scope);
-    this.#evaluator = scope.own(new Evaluator(backend, compiled.model, config));
+    this.#tensors = programTensors(backend, program, scope);
+    this.#evaluator = scope.own(new Evaluator(backend, model, config));
     [this.#dropoutKey] = threefry2x32(config.seed, RANDOM_STREAMS.dropout, 0, 0);
   }
 
@@ -115,22 +106,12 @@ export class Trainer implements Disposable {
   }
 
   static async #compile(backend: Backend, config: TrainConfig, data: TextData): Promise<Trainer> {
-    const { batch, unroll, clip, dropout } = config;
-    const model = languageModel(config, data.vocabulary);
-    const optimizer = optimizerNamed(config.optimizer, config.weightDecay);
-    const program = trainingStep(model, {
-      batch,
-      unroll,
-      optimizer,
-      clip,
-      // Between layers: with one layer there is nothing to drop.
-      dropout: config.layers > 1 ? dropout : 0,
-      ringLength: RING_LENGTH,
-    });
+    requireRoom(config, data.vocabulary, backend);
+    const step = configuredStep(config, data.vocabulary);
     const scope = new Scope();
     try {
-      const executable = scope.own(await backend.compile(program));
-      return new Trainer(backend, config, data, { model, optimizer, program, executable }, scope);
+      const executable = scope.own(await backend.compile(step.program));
+      return new Trainer(backend, config, data, step, executable, scope);
     } catch (error) {
       scope[Symbol.dispose]();
       throw error;

@@ -118,7 +118,7 @@ describe('an option of train', () => {
 
   test('a model too large for the device: the limit, and the largest that fits', async () => {
     const err = await refusal('train', '--text', text, ...SMALL, '--hidden', '32768', '--out', folder);
-    expect(err).toMatch(/^MEMORY: /);
+    expect(err).toMatch(/^MEMORY: .* 4096 MiB\n.*\n {2}fix: {3}use --hidden of at most about \d+\n$/);
     expect(await readdir(folder)).toEqual([]);
   });
 

@@ -3,9 +3,12 @@ import type { Backend } from '../../src/backend/backend.js';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
 import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
+import type { KronogradError } from '../../src/errors.js';
 import { decodeCheckpoint } from '../../src/train/checkpoint.js';
-import { RING_LENGTH, Trainer } from '../../src/train/trainer.js';
-import { advance, bitsOf, newTrainer, prepare } from './setup.js';
+import type { TrainConfigInput } from '../../src/train/config.js';
+import { RING_LENGTH } from '../../src/train/configured-step.js';
+import { Trainer } from '../../src/train/trainer.js';
+import { advance, bitsOf, FOX, newTrainer, prepare } from './setup.js';
 
 const backends: [string, () => Promise<Backend>][] = [
   ['cpu-float64', async () => new Float64Backend()],
@@ -152,10 +155,29 @@ test('disposing gives all memory back, also after a refusal', async () => {
   expect(backend.bytesInUse).toBe(0);
 });
 
-test('what is too large is refused with the numbers', async () => {
-  const { config, data } = await prepare({ hidden: 32_768, layers: 1 });
-  await expect(Trainer.create(new Float32Backend(), config, data)).rejects.toMatchObject({
-    code: 'MEMORY',
-    message: expect.stringMatching(/\d+ bytes/),
+describe('what is too large', () => {
+  const refusal = async (changes: TrainConfigInput, text = FOX) => {
+    const { config, data } = await prepare({ layers: 1, ...changes }, text);
+    return Trainer.create(new Float32Backend(), config, data).then(
+      () => undefined,
+      (error: KronogradError) => error,
+    );
+  };
+
+  test('is refused with the numbers and the largest that fits', async () => {
+    const error = await refusal({ hidden: 32_768 });
+    expect(error).toMatchObject({
+      code: 'MEMORY',
+      message: expect.stringMatching(/\d+ MiB.* there is room for 4096 MiB$/),
+    });
+    const [, hidden] = /^use --hidden of at most about (\d+)$/.exec(error!.fix!)!;
+    // Seven copies of 4 h^2 numbers: parameters, gradient, two moments and what a step makes of them.
+    expect(Number(hidden)).toBeGreaterThan(5000);
+    expect(Number(hidden)).toBeLessThan(10_000);
+  });
+
+  test('names each size that would help', async () => {
+    const error = await refusal({ hidden: 2000, batch: 1000, unroll: 1000 }, FOX.repeat(800));
+    expect(error!.fix).toMatch(/^use --hidden of at most about \d+, or --batch .* \d+, or --unroll .* \d+$/);
   });
 });

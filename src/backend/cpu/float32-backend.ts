@@ -5,13 +5,14 @@ import { schedule } from '../../schedule/index.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Backend, Executable, Tensor } from '../backend.js';
 import { CpuExecutable } from './executable.js';
-import { Memory } from './memory.js';
+import { MAX_BYTES, Memory } from './memory.js';
 import { type StartWorker, Team } from './team.js';
 import { CpuTensor } from './tensor.js';
 
 export class Float32Backend implements Backend {
   readonly name = 'cpu';
   readonly description: string;
+  readonly capacity = { buffer: MAX_BYTES, total: MAX_BYTES };
   /** Null once disposed of. */
   #own: { readonly memory: Memory; readonly team: Team } | null;
 

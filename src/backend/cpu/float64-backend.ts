@@ -30,6 +30,7 @@ class Float64Tensor implements Tensor {
 export class Float64Backend implements Backend {
   readonly name = 'cpu-float64';
   readonly description = 'CPU, interpreted, float64';
+  readonly capacity = { buffer: Number.POSITIVE_INFINITY, total: Number.POSITIVE_INFINITY };
 
   /** @param round what every result goes through: Math.fround shows what float32 alone would do. */
   constructor(private readonly round: ((x: number) => number) | null = null) {}

@@ -3,6 +3,8 @@ import { KronogradError } from '../../errors.js';
 
 const PAGE = 65536;
 const MAX_PAGES = 65536;
+/** What WebAssembly can address. */
+export const MAX_BYTES = MAX_PAGES * PAGE;
 /** A cache line, so that no two allocations share one. */
 const ALIGNMENT = 64;
 

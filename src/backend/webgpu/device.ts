@@ -87,6 +87,12 @@ export class Device implements Disposable {
     return adapterName(this.adapter);
   }
 
+  /** Bytes that a buffer can have, to be created and to be bound as a whole. */
+  get largestBuffer(): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits;
+    return Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  }
+
   /** Buffers alive, for finding leaks. */
   get liveBuffers(): number {
     return this.#buffers.size;
@@ -143,8 +149,7 @@ export class Device implements Disposable {
    * When the GPU's memory is full it is the next `check` that throws.
    */
   allocate(bytes: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.gpu.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const limit = this.largestBuffer;
     if (bytes > limit)
       throw new KronogradError('MEMORY', `${label} needs ${bytes} bytes; one buffer can have ${limit}`, {
         where: this.name,

@@ -2,7 +2,7 @@
 import type { Program, Type } from '../../program/program.js';
 import { schedule } from '../../schedule/index.js';
 import type { Schedule } from '../../schedule/schedule.js';
-import type { Backend } from '../backend.js';
+import type { Backend, Capacity } from '../backend.js';
 import { globalGpu, requestAdapter } from './adapter.js';
 import { Device } from './device.js';
 import { WebGpuExecutable } from './executable.js';
@@ -28,6 +28,11 @@ export class WebGpuBackend implements Backend {
 
   get description(): string {
     return this.device.name;
+  }
+
+  /** WebGPU does not tell how much memory there is. */
+  get capacity(): Capacity {
+    return { buffer: this.device.largestBuffer, total: Number.POSITIVE_INFINITY };
   }
 
   tensor(type: Type): WebGpuTensor {

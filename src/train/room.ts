@@ -1,0 +1,55 @@
+/** Whether a training step fits into a backend, known before anything is allocated. */
+import type { Backend, Capacity } from '../backend/backend.js';
+import type { Vocabulary } from '../data/text.js';
+import { KronogradError } from '../errors.js';
+import { schedule } from '../schedule/index.js';
+import type { TrainConfig } from './config.js';
+import { configuredStep } from './configured-step.js';
+
+/**
+ * Refuses what is too large, with the numbers and with the sizes that would fit.
+ * @throws KronogradError MEMORY
+ */
+export function requireRoom(config: TrainConfig, vocabulary: Vocabulary, backend: Backend): void {
+  const { capacity, description } = backend;
+  const needed = demand(config, vocabulary);
+  if (fits(needed, capacity)) return;
+  const largest = (key: 'hidden' | 'batch' | 'unroll'): string[] => {
+    const size = largestBelow(config[key], (value) =>
+      fits(demand({ ...config, [key]: value }, vocabulary), capacity),
+    );
+    return size === 0 ? [] : [`--${key} of at most about ${size}`];
+  };
+  const choices = [...largest('hidden'), ...largest('batch'), ...largest('unroll')];
+  const what = `a training step needs ${mebibytes(needed.total)}, ${mebibytes(needed.buffer)} of it in one buffer`;
+  const limit = Number.isFinite(capacity.total)
+    ? `there is room for ${mebibytes(capacity.total)}`
+    : `a buffer can have ${mebibytes(capacity.buffer)}`;
+  throw new KronogradError('MEMORY', `${what}; ${limit}`, {
+    where: description,
+    fix: choices.length === 0 ? 'make all sizes much smaller' : `use ${choices.join(', or ')}`,
+  });
+}
+
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
+/** Bytes of a training step as it is scheduled. What a backend needs beyond that is not counted, but it is little. */
+function demand(config: TrainConfig, vocabulary: Vocabulary): Capacity {
+  const bytes = schedule(configuredStep(config, vocabulary).program).buffers.map(({ length }) => 4 * length);
+  return { buffer: Math.max(...bytes), total: bytes.reduce((sum, each) => sum + each, 0) };
+}
+
+const fits = (needed: Capacity, { buffer, total }: Capacity): boolean =>
+  needed.buffer <= buffer && needed.total <= total;
+
+/** The largest integer from 1 below `end` for which a monotone condition holds; 0 for none. */
+function largestBelow(end: number, holds: (value: number) => boolean): number {
+  let good = 0;
+  let bad = end;
+  while (bad - good > 1) {
+    const middle = Math.floor((good + bad) / 2);
+    if (holds(middle)) good = middle;
+    else bad = middle;
+  }
+  return good;
+}
