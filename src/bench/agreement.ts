@@ -9,7 +9,7 @@ import type { Contender } from './contender.js';
 export const LOSS_TOLERANCE = 1e-5;
 
 export interface Agreement {
-  /** The largest relative difference from the first contender's loss; null where the work has no loss. */
+  /** The largest relative difference from the loss of the contender that did the most steps; null where the work has no loss. */
   readonly lossError: number | null;
   /** Steps compared, the first included. */
   readonly steps: number;
@@ -39,25 +39,32 @@ export async function compareLosses(
     }
     all.push(losses);
   }
-  const reference = all[0] ?? [];
+  // Everyone is held against whoever did the most steps: our own first backend, where it is no slower than others.
+  const longest = Math.max(...all.map(({ length }) => length));
+  const r = all.findIndex(({ length }) => length === longest);
   return contenders.map((contender, c) => {
-    const losses = all[c]!;
-    if (losses[0] === null) return { lossError: null, steps: 0 };
+    if (all[c]![0] === null) return { lossError: null, steps: 0 };
     let worst = 0;
-    const compared = Math.min(losses.length, reference.length);
-    for (let n = 0; n < compared; n++) {
-      const error = Math.abs(losses[n]! - reference[n]!) / Math.abs(reference[n]!);
-      if (!(error <= LOSS_TOLERANCE))
-        throw new KronogradError(
-          'DATA',
-          `the loss of step ${n + 1} is ${losses[n]} on ${contender.engine} (${contender.backend}) and ${reference[n]} on ${contenders[0]!.engine} (${contenders[0]!.backend})`,
-          {
-            where: `${contender.engine}, ${contender.adapter}`,
-            fix: 'do not compare their times: they do not do the same work; check this engine with kronograd verify',
-          },
-        );
+    all[c]!.forEach((loss, n) => {
+      const expected = all[r]![n]!;
+      const error = Math.abs(loss! - expected) / Math.abs(expected);
+      if (!(error <= LOSS_TOLERANCE)) throw disagreement(n, [contender, loss!], [contenders[r]!, expected]);
       worst = Math.max(worst, error);
-    }
-    return { lossError: worst, steps: compared };
+    });
+    return { lossError: worst, steps: all[c]!.length };
   });
+}
+
+type Verdict = readonly [contender: Contender, loss: number];
+
+function disagreement(n: number, [one, loss]: Verdict, [other, expected]: Verdict): KronogradError {
+  const who = ({ engine, backend }: Contender) => `${engine} (${backend})`;
+  return new KronogradError(
+    'DATA',
+    `the loss of step ${n + 1} is ${loss} on ${who(one)} and ${expected} on ${who(other)}`,
+    {
+      where: `${one.engine}, ${one.adapter}`,
+      fix: 'do not compare their times, they do not do the same work: check this engine with kronograd verify, or leave the peer out',
+    },
+  );
 }

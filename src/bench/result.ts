@@ -43,6 +43,7 @@ export interface Measurement {
   readonly contender: Contender;
   readonly timing: Timing;
   readonly agreement: Agreement;
+  readonly peakRssBytes: number;
   readonly peaks: Peaks | undefined;
 }
 
@@ -52,12 +53,12 @@ export interface Cost {
   readonly bytes: number;
 }
 
-export async function resultOf(
+export function resultOf(
   work: Work,
   cost: Cost,
-  { contender, timing, agreement, peaks }: Measurement,
+  { contender, timing, agreement, peakRssBytes, peaks }: Measurement,
   naive: Timing | undefined,
-): Promise<Result> {
+): Result {
   const { facts } = contender;
   const perMs = (amount: number) => amount / timing.medianMs;
   const gflops = perMs(cost.flops) / 1e6;
@@ -80,7 +81,7 @@ export async function resultOf(
     gbytes_per_s: contender.engine === 'kronograd' ? perMs(cost.bytes) / 1e6 : null,
     share_of_peak: peaks === undefined ? null : gflops / peaks.gflops,
     arena_bytes: facts.arenaBytes,
-    peak_rss_bytes: await contender.peakRssBytes(),
+    peak_rss_bytes: peakRssBytes,
     first_step_ms: facts.firstStepMs,
     first_step_from: facts.firstStepFrom,
     loss_error: agreement.lossError,

@@ -18,7 +18,7 @@ export interface RunOptions {
   readonly agreement: AgreementOptions;
   /** Whether the naive loop takes part. */
   readonly naive: boolean;
-  /** Of an opened backend; asked for when the first steps are done. */
+  /** Of an opened backend; asked for when the work has been timed. */
   readonly peaks: (opened: OpenedBackend) => Promise<Peaks>;
   /** Whether a time to first step can begin with the process: nothing else has been measured in it. */
   readonly fresh: boolean;
@@ -49,16 +49,17 @@ export async function runWork(
   if (naive !== undefined) enter(naive);
   for (const other of (await options.others?.(work)) ?? []) enter(other);
 
-  const peaks: Peaks[] = [];
-  for (const each of opened) peaks.push(await options.peaks(each));
   const agreements = await compareLosses(contenders, options.agreement);
   const timings = await measure(contenders, options.seconds);
+  const peakRssBytes: number[] = [];
+  for (const contender of contenders) peakRssBytes.push(await contender.peakRssBytes());
+  // Only now, for its memory and its kernels are no part of the work.
+  const peaks: Peaks[] = [];
+  for (const each of opened) peaks.push(await options.peaks(each));
   const cost = totals(schedule(work.program));
   const naiveTiming = naive && timings[contenders.indexOf(naive)];
-  return Promise.all(
-    contenders.map((contender, c) => {
-      const measured = { contender, timing: timings[c]!, agreement: agreements[c]!, peaks: peaks[c] };
-      return resultOf(work, cost, measured, naiveTiming);
-    }),
-  );
+  return contenders.map((contender, c) => {
+    const measured = { timing: timings[c]!, agreement: agreements[c]!, peakRssBytes: peakRssBytes[c]! };
+    return resultOf(work, cost, { contender, ...measured, peaks: peaks[c] }, naiveTiming);
+  });
 }

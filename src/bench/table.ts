@@ -16,7 +16,7 @@ const bytes = (value: number): string => `${short(value / 2 ** 20)} MiB`;
 
 const COLUMNS: readonly Column[] = [
   ['engine', ({ engine }) => engine],
-  ['on', ({ backend, adapter }) => (backend === 'cpu' ? `cpu, ${threadsOf(adapter)}` : backend)],
+  ['on', (result) => place(result)],
   ['median ms', ({ median_ms }) => short(median_ms)],
   ['min ms', ({ min_ms }) => short(min_ms)],
   ['spread', ({ spread, median_ms }) => `${((100 * spread) / median_ms).toFixed(0)} %`],
@@ -37,15 +37,34 @@ const COLUMNS: readonly Column[] = [
   ['vs naive', ({ times_naive }) => orDash(times_naive, (times) => `${short(times)}x`)],
 ];
 
-const threadsOf = (adapter: string): string => adapter.split(', ').at(-1)!;
+/** The backend, and of the CPU's the threads. */
+const place = ({ backend, adapter }: Result): string =>
+  backend === 'cpu' ? `cpu, ${adapter.split(', ').at(-1)}` : backend;
 
-/** The results of one piece of work. */
+/** The results of one piece of work: the measurements, and how often our step fits into each other one. */
 export function resultTable(results: readonly Result[]): string {
   const rows = [
     COLUMNS.map(([title]) => title),
     ...results.map((result) => COLUMNS.map(([, cell]) => cell(result))),
   ];
   return markdownTable(rows);
+}
+
+/**
+ * How often our step, on each of our backends, fits into everybody's: ratios of medians, and of minima, which other
+ * load on the machine disturbs less.
+ */
+export function ratioTable(results: readonly Result[]): string {
+  const ours = results.filter(({ engine }) => engine === 'kronograd');
+  const ratios = (other: Result, own: Result) =>
+    `${short(other.median_ms / own.median_ms)}x (${short(other.min_ms / own.min_ms)}x)`;
+  return markdownTable([
+    ['median (minimum) of', ...ours.map((own) => `/ kronograd ${place(own)}`)],
+    ...results.map((other) => [
+      `${other.engine}, ${place(other)}`,
+      ...ours.map((own) => (own === other ? '1' : ratios(other, own))),
+    ]),
+  ]);
 }
 
 /** @param rows The titles first. */

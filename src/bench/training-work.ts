@@ -52,6 +52,7 @@ export function trainingWork(cell: string, workload: Workload): Work {
       return (await tensors.losses!.read())[n % RING_LENGTH]!;
     },
     ...(isLstm && {
+      reference: workload,
       naive() {
         const lstm = new NaiveLstm(workload, referenceWeights(workload), referenceBatch(workload));
         return () => lstm.step();

@@ -1,6 +1,7 @@
 /** What a benchmark times: a program with its data, and the same work as a naive loop. */
 import type { Tensor } from '../backend/backend.js';
 import type { Program } from '../program/program.js';
+import type { Workload } from './workload.js';
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -20,6 +21,8 @@ export interface Work {
   readonly beforeStep?: (tensors: Tensors, n: number) => void;
   /** The loss of step n; absent where there is none. */
   readonly loss?: (tensors: Tensors, n: number) => Promise<number>;
+  /** The sizes of a training step of the reference LSTM, which other engines can do too; absent for anything else. */
+  readonly reference?: Workload;
   /** A step of the naive loop with its own copy of the data, returning the loss where there is one; absent where nobody has written it. */
   readonly naive?: () => () => number | null;
 }

@@ -5,7 +5,7 @@ import { BENCHMARKS, type Item, itemsOf } from '../bench/catalogue.js';
 import { measurePeaks, type Peaks } from '../bench/peaks.js';
 import { profileWork } from '../bench/profile.js';
 import { type RunOptions, runWork } from '../bench/run.js';
-import { describePeaks, profileTable, resultTable } from '../bench/table.js';
+import { describePeaks, profileTable, ratioTable, resultTable } from '../bench/table.js';
 import type { Work } from '../bench/work.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
@@ -133,7 +133,7 @@ function timer(options: BenchOptions, print: (line: string) => void, others: Run
     });
     fresh = false;
     if (options.json) for (const result of results) print(JSON.stringify(result));
-    else print(`\n${title(work)}\n\n${resultTable(results)}`);
+    else print(`\n${title(work)}\n\n${resultTable(results)}\n\n${ratioTable(results)}`);
   };
 }
 
