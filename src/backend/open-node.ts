@@ -1,7 +1,9 @@
 /** Choosing a backend in Node. Not for browsers. */
+import { availableParallelism, loadavg } from 'node:os';
 import { KronogradError } from '../errors.js';
 import type { Backend } from './backend.js';
 import { Float32Backend } from './cpu/float32-backend.js';
+import { startNodeWorker } from './cpu/workers-node.js';
 import { adapterName, describeAdapter, requestAdapter } from './webgpu/adapter.js';
 import { createDawnBackend, loadDawn } from './webgpu/dawn.js';
 import { WebGpuBackend } from './webgpu/webgpu-backend.js';
@@ -40,4 +42,15 @@ async function openBest(): Promise<OpenedBackend> {
   }
 }
 
-const onCpu = (reason: string): OpenedBackend => ({ backend: new Float32Backend(), gpu: false, reason });
+/** More threads than this gain little on matrices of a few hundred rows. */
+const MOST_THREADS = 4;
+
+/** The threads wait for each other without sleeping, so they want processors that have nothing else to do. */
+const idleProcessors = (): number => Math.max(1, availableParallelism() - Math.round(loadavg()[0]!));
+
+async function onCpu(reason: string): Promise<OpenedBackend> {
+  const threads = Math.min(MOST_THREADS, idleProcessors());
+  const backend =
+    threads === 1 ? new Float32Backend() : await Float32Backend.threaded(threads, startNodeWorker);
+  return { backend, gpu: false, reason };
+}
