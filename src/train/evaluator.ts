@@ -67,7 +67,10 @@ export class Evaluator implements Disposable {
       tensors.characters!.write(inputs);
       tensors.targets!.write(targets);
       executable.run({ ...tensors, theta });
-      reads.push(tensors.loss!.read().then(([loss]) => loss!));
+      const read = tensors.loss!.read().then(([loss]) => loss!);
+      // Awaited below with the others; should a run throw before that, it must not count as unhandled.
+      read.catch(() => {});
+      reads.push(read);
       if (reads.length < READS_IN_FLIGHT) continue;
       total += sum(await Promise.all(reads));
       reads = [];

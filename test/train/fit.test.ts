@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
+import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
 import type { TextBatch } from '../../src/data/batches.js';
 import { type Checkpoint, encodeCheckpoint } from '../../src/train/checkpoint.js';
 import type { TrainConfigInput } from '../../src/train/config.js';
@@ -200,6 +201,20 @@ describe('divergence', () => {
     });
     expect(saved).toEqual([]);
   });
+});
+
+test('a lost GPU ends the run with an error of its own; what was saved before is whole', async () => {
+  const backend = await createDawnBackend();
+  const trainer = await newTrainer(backend, { steps: 1000 });
+  const { error, saved } = await watch(trainer, {
+    onEvent: (event) => event.kind === 'step' && event.step === 15 && backend.device.gpu.destroy(),
+  });
+  expect(error).toMatchObject({ code: 'DEVICE_LOST', fix: expect.stringContaining('last checkpoint') });
+  const { config, data } = trainer;
+  backend[Symbol.dispose]();
+  const { checkpoint } = saved.at(-1)!;
+  using restored = await Trainer.restore(new Float32Backend(), checkpoint, config, data);
+  expect(restored.stepsDone).toBeGreaterThanOrEqual(10);
 });
 
 test('what a save throws ends the run as it is', async () => {
