@@ -7,6 +7,7 @@ import type { KronogradError } from '../../src/errors.js';
 import { decodeCheckpoint } from '../../src/train/checkpoint.js';
 import type { TrainConfigInput } from '../../src/train/config.js';
 import { RING_LENGTH } from '../../src/train/configured-step.js';
+import { fit } from '../../src/train/fit.js';
 import { Trainer } from '../../src/train/trainer.js';
 import { advance, bitsOf, FOX, newTrainer, prepare } from './setup.js';
 
@@ -154,6 +155,28 @@ test('disposing gives all memory back, also after a refusal', async () => {
   await expect(Trainer.restore(backend, damaged, config, data)).rejects.toMatchObject({ code: 'CHECKPOINT' });
   expect(backend.bytesInUse).toBe(0);
 });
+
+test('1,000 steps on a GPU leave no memory behind', async () => {
+  using backend = await createDawnBackend();
+  const sizes = {
+    hidden: 4,
+    layers: 1,
+    batch: 2,
+    unroll: 2,
+    steps: 1000,
+    evaluateEvery: 250,
+    saveEvery: 100,
+  };
+  using trainer = await newTrainer(backend, sizes);
+  advance(trainer, 1);
+  await trainer.losses();
+  await trainer.evaluate(trainer.data.validation);
+  await trainer.evaluate(trainer.data.training.subarray(0, sizes.unroll + 1));
+  const { liveBuffers, liveBytes } = backend.device;
+  await fit(trainer, { save: async () => {} });
+  expect(trainer.stepsDone).toBe(1000);
+  expect(backend.device).toMatchObject({ liveBuffers, liveBytes });
+}, 180_000);
 
 describe('what is too large', () => {
   const refusal = async (changes: TrainConfigInput, text = FOX) => {
