@@ -51,6 +51,8 @@ export class Block {
   readonly #local = new Set<Value>();
   readonly #inline = new Map<Value, boolean>();
   readonly #costs = new Map<Value, number>();
+  /** Groups that nothing else may join. */
+  readonly #closed = new Set<Group>();
 
   /**
    * @param pinned values that must be stored whoever reads them: outputs and carries.
@@ -90,9 +92,12 @@ export class Block {
     }
   }
 
-  /** A copy behind everything else, when its target is still read by other groups. */
-  addLastCopy(copy: Copy): void {
-    this.#open('pointwise', copy.value.type.shape, []).copies.push(copy);
+  /** A copy in a group of its own, behind every group there is. */
+  addOwnCopy(copy: Copy): void {
+    const group = this.#open('pointwise', copy.value.type.shape, []);
+    group.copies.push(copy);
+    this.#closed.add(group);
+    this.#readyAt.set(copy.target, group.index);
   }
 
   /** A value that is stored where another wants it: with the group that computes it, or by a copy of its own. */
@@ -208,7 +213,10 @@ export class Block {
   #candidates(shape: readonly number[]): Group[] {
     const size = sizeOf(shape);
     return this.groups
-      .filter((g) => (g.kind === 'pointwise' || g.kind === 'gemm') && sizeOf(g.shape) === size)
+      .filter(
+        (g) =>
+          (g.kind === 'pointwise' || g.kind === 'gemm') && sizeOf(g.shape) === size && !this.#closed.has(g),
+      )
       .reverse();
   }
 
@@ -272,13 +280,13 @@ export class Block {
 
   /** The last group that must have run before a value can be read; -1: it is there from the start. */
   #readyOf(value: Value): number {
-    const direct = this.#readyAt.get(value);
-    if (direct !== undefined) return direct;
-    const base = this.#base(value);
-    if (base === null) return -1;
-    const known = this.#readyAt.get(base);
-    if (known !== undefined) return known;
-    return Math.max(-1, ...base.node.inputs.map((v) => this.#readyOf(v)));
+    for (let at = value; ; at = at.node.inputs[0]!) {
+      const known = this.#readyAt.get(at);
+      if (known !== undefined) return known;
+      if (this.storage.isView(at)) continue;
+      if (!this.#local.has(at)) return -1;
+      return Math.max(-1, ...at.node.inputs.map((v) => this.#readyOf(v)));
+    }
   }
 
   #canCopyIn(group: Group, value: Value): boolean {
@@ -307,7 +315,7 @@ export class Block {
       } catch {
         return false;
       }
-      if (!this.#local.has(base)) return true;
+      if (!this.#local.has(base)) return this.#readyOf(base) < group.index;
       const owner = this.#memberOf.get(base);
       if (owner === group) {
         if (group.kind === 'gemm' && group.nodes.some((n) => n.outputs[0] === base))

@@ -1,5 +1,5 @@
 /** From a distributed program to stages: homes for what is stored, a stage for each group, loops around the rest. */
-import type { GemmTerm, Ref, Stage, Store } from '../../kernels/stage.js';
+import type { Ref, Stage } from '../../kernels/stage.js';
 import {
   bodyInputs,
   type Node,
@@ -10,12 +10,12 @@ import {
   sizeOf,
   type Value,
 } from '../program/program.js';
-import { type Access, identity, rowMajor } from './access.js';
-import { Block, type Copy, type Group } from './block.js';
+import { Block, type Group } from './block.js';
+import { emit } from './emit.js';
+import { pipeline } from './pipeline.js';
 import { eachRef, sameElement } from './refs.js';
-import { Scalars } from './scalars.js';
 import type { LabelledStage, Loop } from './schedule.js';
-import { type Allocation, NeedsCopy, NotAffine, Storage } from './storage.js';
+import { type Allocation, NeedsCopy, Storage } from './storage.js';
 
 export interface Lowered {
   readonly steps: readonly (LabelledStage | Loop)[];
@@ -30,20 +30,62 @@ function target(value: Value): Value {
   return outputs[0]!;
 }
 
-/** Lowers a program whose scans are distributed. Starts again when a view or an update must be copied first. */
+/** Storage buffers that every WebGPU device can bind to a stage. */
+const MAX_BUFFERS = 8;
+
+/** What a lowering found that the next one must do otherwise. */
+interface Corrections {
+  /** Views that have no address in place. */
+  readonly copied: Set<Value>;
+  /** Outputs that would overwrite an input that is still to be read: copied behind everything else. */
+  readonly deferred: Set<string>;
+  /** Inputs and outputs that pass through the arena, because some stage touches too many buffers. */
+  readonly staged: Set<string>;
+}
+
+/** Lowers a program whose scans are distributed; again, whenever something must be copied that was not. */
 export function lower(program: Program): Lowered {
-  const copied = new Set<Value>();
-  const deferred = new Set<string>();
+  const corrections: Corrections = { copied: new Set(), deferred: new Set(), staged: new Set() };
   for (;;) {
     try {
-      return new Lowering(program, copied, deferred).run();
+      const { steps, allocations } = new Lowering(program, corrections).run();
+      const pipelined = steps.flatMap((step): (LabelledStage | Loop)[] =>
+        step.kind === 'loop' ? pipeline(step) : [step],
+      );
+      const crowded = tooManyBuffers(pipelined, allocations);
+      if (crowded.length === 0) return { steps: pipelined, allocations };
+      for (const name of crowded) corrections.staged.add(name);
     } catch (problem) {
-      if (problem instanceof NeedsCopy && !copied.has(problem.view) && problem.view.node.inputs.length > 0)
-        copied.add(problem.view);
-      else if (problem instanceof UpdateTooEarly) deferred.add(problem.output);
+      if (
+        problem instanceof NeedsCopy &&
+        problem.view.node.inputs.length > 0 &&
+        !corrections.copied.has(problem.view)
+      )
+        corrections.copied.add(problem.view);
+      else if (problem instanceof UpdateTooEarly) corrections.deferred.add(problem.output);
       else throw problem;
     }
   }
+}
+
+/** Names of float buffers to take out of stages that bind more than a device may allow, the arena counted. */
+function tooManyBuffers(
+  steps: readonly (LabelledStage | Loop)[],
+  allocations: readonly Allocation[],
+): string[] {
+  const names = new Set<string>();
+  for (const step of steps)
+    for (const { stage } of step.kind === 'loop' ? step.stages : [step]) {
+      const externals = new Map<string, Allocation>();
+      eachRef(stage, ({ buffer }) => {
+        const allocation = allocations[buffer]!;
+        if (allocation.external !== null) externals.set(allocation.external, allocation);
+      });
+      const movable = [...externals.values()].filter((a) => a.dtype === 'float');
+      const excess = externals.size + 1 - MAX_BUFFERS;
+      for (const { external } of movable.slice(0, Math.max(0, excess))) names.add(external!);
+    }
+  return [...names];
 }
 
 /** Thrown when an output would overwrite an input that is still to be read. */
@@ -58,22 +100,31 @@ class Lowering {
 
   constructor(
     private readonly program: Program,
-    copied: ReadonlySet<Value>,
-    private readonly deferred: ReadonlySet<string>,
+    private readonly corrections: Corrections,
   ) {
-    this.#storage = new Storage(copied);
+    this.#storage = new Storage(corrections.copied);
   }
 
   run(): Lowered {
     const storage = this.#storage;
-    const external = new Map<string, Allocation>();
-    for (const { name, value } of this.program.inputs) {
-      const allocation = storage.allocate(sizeOf(value.type.shape), name, value.type.dtype);
-      external.set(name, allocation);
-      storage.setHome(value, { kind: 'whole', allocation, offset: 0, time: null });
-    }
+    const { deferred, staged } = this.corrections;
     const pinned = new Set<Value>(this.program.outputs.flatMap(({ value }) => withoutReshapes(value)));
     const block = new Block(storage, this.program.nodes, pinned, null);
+    const external = new Map<string, Allocation>();
+    const whole = (allocation: Allocation) => ({ kind: 'whole' as const, allocation, offset: 0, time: null });
+    for (const { name, value } of this.program.inputs) {
+      const size = sizeOf(value.type.shape);
+      const allocation = storage.allocate(size, name, value.type.dtype);
+      external.set(name, allocation);
+      if (!staged.has(name)) {
+        storage.setHome(value, whole(allocation));
+        continue;
+      }
+      const outside = target(value);
+      storage.setHome(outside, whole(allocation));
+      storage.setHome(value, whole(storage.allocate(size)));
+      block.addOwnCopy({ value: outside, target: value });
+    }
     const outputs = this.program.outputs.map((output) => {
       const { name, updates, value } = output;
       const allocation =
@@ -85,8 +136,8 @@ class Lowering {
     // What is computed anyway is computed where it is wanted; the rest is copied there.
     const steps = this.#lowerBlock(block, (placing) => {
       for (const { name, value, allocation } of outputs) {
-        const home = { kind: 'whole' as const, allocation, offset: 0, time: null };
-        const late = this.deferred.has(name);
+        const home = whole(allocation);
+        const late = deferred.has(name) || staged.has(name);
         const at = late ? null : placing(value);
         if (at !== null) {
           storage.setHome(at, home);
@@ -94,7 +145,7 @@ class Lowering {
         }
         const into = target(value);
         storage.setHome(into, home);
-        if (late) block.addLastCopy({ value, target: into });
+        if (late) block.addOwnCopy({ value, target: into });
         else block.addCopy({ value, target: into });
       }
     });
@@ -117,7 +168,7 @@ class Lowering {
         for (const { stage } of stages) {
           const { reads, writes, elementwise } = touches(stage, id);
           const conflict = reads && (written || (writes && !elementwise));
-          if (conflict && this.deferred.has(name))
+          if (conflict && this.corrections.deferred.has(name))
             throw new Error(`the output '${name}' overwrites an input that another output still reads`);
           if (conflict) throw new UpdateTooEarly(name);
           written ||= writes;
@@ -178,226 +229,7 @@ class Lowering {
       const loop = this.#lowerScan(group.nodes[0]!, scans.get(group.nodes[0]!)!);
       return () => loop;
     }
-    if (group.kind === 'single') return this.#emitSingle(block, group);
-    return this.#emitPointwise(block, group);
-  }
-
-  #emitPointwise(block: Block, group: Group): () => LabelledStage[] {
-    const storage = this.#storage;
-    const extents = block.extents(group);
-    const hasTime = block.hasTime();
-    const own = identity(group.shape, hasTime ? 1 : 0);
-    const scalars = new Scalars({
-      storage,
-      extents,
-      hasTime,
-      isInline: (v) => block.isInline(v),
-      accumulator: (base, access) => (group.kind === 'gemm' ? block.slotOf(group, base, access) : null),
-    });
-    const members = group.members.map((value) => ({ value, index: scalars.addMember(value, own) }));
-    const copies = group.copies.map((copy) => ({ copy, index: scalars.at(copy.value, own) }));
-    const terms = group.nodes.flatMap((node) => this.#gemmTerms(block, group, node, hasTime));
-    let slot = 0;
-    const numbered = terms.map((t) => ({ ...t, slots: t.slots.map((s) => ({ ...s, slot: slot++ })) }));
-    return () => {
-      const stores: Store[] = [];
-      for (const { value, index } of members)
-        if (storage.hasHome(value)) stores.push({ ref: scalars.ref(value, own), value: index });
-      for (const { copy, index } of copies) stores.push({ ref: scalars.ref(copy.target, own), value: index });
-      for (const node of group.nodes) {
-        const value = node.outputs[0]!;
-        if (!storage.hasHome(value)) continue;
-        const { rows, width, starts } = block.gemmView(node);
-        for (const start of starts) {
-          const access = { offset: start, strides: [...(hasTime ? [0] : []), rows * width, width, 1] };
-          stores.push({ ref: scalars.ref(value, access), value: scalars.at(value, access) });
-        }
-      }
-      const { list } = scalars;
-      if (stores.length === 0) return [];
-      if (group.kind === 'pointwise')
-        return [
-          {
-            kind: 'stage',
-            label: label(members, 'pointwise'),
-            stage: { kind: 'pointwise', shape: group.shape, scalars: list, stores },
-          },
-        ];
-      const [batch, rows, columns] = group.shape as [number, number, number];
-      const depth = numbered.map((t) => t.depth).join('+');
-      return [
-        {
-          kind: 'stage',
-          label: label(members, `gemm ${rows}x${depth}x${columns * slot}`),
-          stage: { kind: 'gemm', batch, rows, columns, slots: slot, terms: numbered, scalars: list, stores },
-        },
-      ];
-    };
-  }
-
-  #gemmTerms(block: Block, group: Group, node: Node, hasTime: boolean): GemmTerm[] {
-    const { transA, transB } = node.op as Extract<Op, { kind: 'gemm' }>;
-    const [a, b] = node.inputs as [Value, Value];
-    const { batch, rows, width, columns, starts } = block.gemmView(node);
-    const depth = a.type.shape[a.type.shape.length - (transA ? 2 : 1)]!;
-    const lead = hasTime ? [this.#length(block, group)] : [];
-    const at = (value: Value, offset: number, strides: number[], extents: number[]): Ref =>
-      this.#ref(
-        value,
-        { offset, strides: [...lead.map(() => 0), ...strides] },
-        [...lead, ...extents],
-        hasTime,
-      );
-    const slots = starts.map((start) =>
-      at(
-        b,
-        start * (transB ? depth : 1),
-        [depth * width, transB ? 1 : width, transB ? depth : 1],
-        [batch, depth, columns],
-      ),
-    );
-    return [
-      {
-        depth,
-        a: at(a, 0, [rows * depth, transA ? 1 : depth, transA ? rows : 1], [batch, rows, depth]),
-        b: slots[0]!,
-        slots: slots.map((ref, slot) => ({ slot, offset: ref.offset - slots[0]!.offset })),
-      },
-    ];
-  }
-
-  #length(block: Block, group: Group): number {
-    return block.extents(group)[0]!;
-  }
-
-  /** The address of an operand that must be in memory. */
-  #ref(value: Value, access: Access, extents: readonly number[], hasTime: boolean): Ref {
-    const { base, access: by } = this.#storage.resolve(value, access, extents);
-    // A constant has no memory until a view of it is written out.
-    if (base.node.op.kind === 'constant') throw new NeedsCopy(value);
-    const { allocation, offset, strides, time } = this.#storage.address(base, by, extents, hasTime);
-    return { buffer: allocation.id, offset, strides, time };
-  }
-
-  #emitSingle(block: Block, group: Group): () => LabelledStage[] {
-    const node = group.nodes[0]!;
-    const { op } = node;
-    const storage = this.#storage;
-    const hasTime = block.hasTime();
-    const lead = hasTime ? [this.#length(block, group)] : [];
-    const ref = (value: Value, shape: readonly number[], strides = rowMajor(shape)): Ref =>
-      this.#ref(
-        value,
-        { offset: 0, strides: [...lead.map(() => 0), ...strides] },
-        [...lead, ...shape],
-        hasTime,
-      );
-    const done =
-      (stage: Stage, text: string): (() => LabelledStage[]) =>
-      () => [{ kind: 'stage', label: text, stage }];
-    const [x, y, z] = node.inputs as [Value, Value, Value];
-    const out = node.outputs[0]!;
-    if (op.kind === 'sum') return this.#emitSum(block, group, node, op.axes);
-    if (op.kind === 'softmax') {
-      const columns = out.type.shape[out.type.shape.length - 1]!;
-      const rows = sizeOf(out.type.shape) / columns;
-      return done(
-        { kind: 'softmax', rows, columns, input: ref(x, [rows, columns]), output: ref(out, [rows, columns]) },
-        `softmax ${rows}x${columns}`,
-      );
-    }
-    if (op.kind === 'softmaxCrossEntropy') {
-      const columns = x.type.shape[x.type.shape.length - 1]!;
-      const rows = sizeOf(x.type.shape) / columns;
-      const classes = y.type.dtype === 'int';
-      const operands = {
-        logits: ref(x, [rows, columns]),
-        target: {
-          kind: classes ? ('classes' as const) : ('dense' as const),
-          ref: ref(y, classes ? [rows] : [rows, columns]),
-        },
-        weight: ref(z, [rows]),
-      };
-      return () => {
-        const [loss, gradient] = node.outputs as [Value, Value];
-        const stage: Stage = {
-          kind: 'softmaxCrossEntropy',
-          rows,
-          columns,
-          ...operands,
-          loss: storage.hasHome(loss) ? ref(loss, [rows]) : null,
-          gradient: storage.hasHome(gradient) ? ref(gradient, [rows, columns]) : null,
-        };
-        return [{ kind: 'stage', label: `softmax cross-entropy ${rows}x${columns}`, stage }];
-      };
-    }
-    if (op.kind === 'scatterAdd') {
-      const count = sizeOf(x.type.shape);
-      const width = y.type.shape[y.type.shape.length - 1]!;
-      const target = ref(out, [op.size, width], op.axis === 0 ? [width, 1] : [1, op.size]);
-      return done(
-        {
-          kind: 'scatterAdd',
-          count,
-          size: op.size,
-          width,
-          ids: ref(x, [count]),
-          source: ref(y, [count, width]),
-          target,
-        },
-        `scatter-add ${count}x${width} into ${op.size}`,
-      );
-    }
-    throw new Error(`${op.kind} is no stage of its own`);
-  }
-
-  #emitSum(block: Block, group: Group, node: Node, axes: readonly number[]): () => LabelledStage[] {
-    const hasTime = block.hasTime();
-    const [x] = node.inputs as [Value];
-    const { shape } = x.type;
-    const strides = rowMajor(shape);
-    const lead = hasTime ? [this.#length(block, group)] : [];
-    const zeros = lead.map(() => 0);
-    const build = (merge: boolean) => {
-      const pick = (wanted: (axis: number) => boolean) =>
-        pickAxes(shape, strides, shape.map((_, i) => i).filter(wanted), merge);
-      const kept = pick((axis) => !axes.includes(axis));
-      const reduced = pick((axis) => axes.includes(axis));
-      const scalars = new Scalars({
-        storage: this.#storage,
-        extents: [...lead, ...kept.shape, ...reduced.shape],
-        hasTime,
-        isInline: (v) => block.isInline(v),
-        accumulator: () => null,
-      });
-      const value = scalars.at(x, { offset: 0, strides: [...zeros, ...kept.strides, ...reduced.strides] });
-      return { kept, reduced, scalars, value };
-    };
-    // Neighbouring axes as one make simpler loops, unless what is summed broadcasts along one of them.
-    const { kept, reduced, scalars, value } = attempt(() => build(true)) ?? build(false);
-    const out = node.outputs[0]!;
-    return () => {
-      const own: Access = { offset: 0, strides: [...zeros, ...rowMajor(kept.shape)] };
-      const into = [...(this.#storage.hasHome(out) ? [out] : []), ...group.copies.map((c: Copy) => c.target)];
-      const stores = into.map((v) => this.#ref(v, own, [...lead, ...kept.shape], hasTime));
-      if (stores.length === 0) return [];
-      const text = `sum ${kept.shape.join('x')} over ${reduced.shape.join('x')}`;
-      return [
-        {
-          kind: 'stage',
-          label: text,
-          stage: {
-            kind: 'reduce',
-            fn: 'sum',
-            kept: kept.shape,
-            reduced: reduced.shape,
-            scalars: scalars.list,
-            value,
-            stores,
-          },
-        },
-      ];
-    };
+    return emit(this.#storage, block, group);
   }
 
   /** Before the groups around a loop are settled: memory for its carries and stacks, and their first values. */
@@ -498,45 +330,6 @@ function withoutReshapes(value: Value): Value[] {
     values.push(at);
   }
   return values;
-}
-
-/** What `f` gives, or null when something in it cannot be addressed. */
-function attempt<T>(f: () => T): T | null {
-  try {
-    return f();
-  } catch (problem) {
-    if (problem instanceof NotAffine || problem instanceof NeedsCopy) return null;
-    throw problem;
-  }
-}
-
-/** Axes of a tensor as the axes of a nest; with `merge`, neighbours as one where their strides allow. */
-function pickAxes(
-  shape: readonly number[],
-  strides: readonly number[],
-  axes: readonly number[],
-  merge: boolean,
-) {
-  const merged: { size: number; stride: number }[] = [];
-  for (const axis of axes) {
-    const last = merged[merged.length - 1];
-    if (merge && last !== undefined && last.stride === strides[axis]! * shape[axis]!) {
-      last.size *= shape[axis]!;
-      last.stride = strides[axis]!;
-    } else merged.push({ size: shape[axis]!, stride: strides[axis]! });
-  }
-  if (merged.length === 0) merged.push({ size: 1, stride: 0 });
-  return { shape: merged.map((m) => m.size), strides: merged.map((m) => m.stride) };
-}
-
-function label(members: readonly { value: Value }[], what: string): string {
-  const names = members.flatMap(({ value: { node } }) =>
-    node.op.kind === 'map' ? [node.op.fn] : [node.op.kind],
-  );
-  const counted = [...new Set(names)].map(
-    (n) => `${n}${names.filter((m) => m === n).length > 1 ? ` x${names.filter((m) => m === n).length}` : ''}`,
-  );
-  return counted.length === 0 ? what : `${what}: ${counted.join(', ')}`;
 }
 
 /** How a stage touches an allocation; elementwise: it reads each element only where it writes it. */
