@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Contender, ContenderFacts } from '../src/bench/contender.js';
 import { referenceBatch, referenceWeights } from '../src/bench/reference.js';
 import type { Workload } from '../src/bench/workload.js';
+import { KronogradError } from '../src/errors.js';
 
 export interface PeerName {
   /** Of the script in bench/peers, and of the npm package that it times. */
@@ -41,12 +42,14 @@ export class Peer implements Contender {
   readonly engine: string;
   readonly backend: string;
   readonly adapter: string;
+  readonly #name: PeerName;
   readonly #child: ChildProcess;
   readonly #firstStepMs: number;
   #last: Reply;
   #counts: { dispatches: number; submits: number } | undefined;
 
   private constructor(name: PeerName, child: ChildProcess, first: Reply) {
+    this.#name = name;
     this.#child = child;
     this.engine = first.engine;
     this.backend = name.backend;
@@ -91,8 +94,16 @@ export class Peer implements Contender {
     };
   }
 
+  /** @throws KronogradError OPTION when the peer fails in the middle of a run. */
   async run(steps: number): Promise<number> {
-    const last = await ask(this.#child, { run: steps });
+    const last = await ask(this.#child, { run: steps }).catch((cause: Error) => {
+      const name = nameOf(this.#name);
+      throw new KronogradError('OPTION', `the peer ${name} failed: ${cause.message}`, {
+        where: '--peers',
+        fix: `leave ${name} out`,
+        cause,
+      });
+    });
     this.#last = last;
     this.#counts = { dispatches: last.dispatches / steps, submits: last.submits / steps };
     return last.ms;
