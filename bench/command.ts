@@ -1,6 +1,6 @@
 /**
- * `kronograd bench` with peers taking turns in the same run. A peer that is not there, or cannot do the work, is
- * skipped by name.
+ * `kronograd bench` with peers taking turns in the same run. A peer that is not there, or cannot do the work,
+ * is skipped by name.
  */
 import type { Contender } from '../src/bench/contender.js';
 import type { Work } from '../src/bench/work.js';

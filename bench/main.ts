@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- S M L] [options of kronograd bench] [--peers all|none|tfjs-wasm,jax-wasm,...]`; see README.md.
+ * `npm run bench [-- S M L] [options of kronograd bench] [--peers all|none|tfjs-wasm,jax-wasm,...]`; see
+ * README.md.
  */
 import { join } from 'node:path';
 import { BENCHMARKS } from '../src/bench/catalogue.js';

@@ -1,6 +1,6 @@
 /**
- * jax-js: the whole step, with Adam, in one `jit`. It has no `lax.scan`, so the loop over time is unrolled. Every
- * operation consumes its arguments; `.ref` keeps one for another use.
+ * jax-js: the whole step, with Adam, in one `jit`. It has no `lax.scan`, so the loop over time is unrolled.
+ * Every operation consumes its arguments; `.ref` keeps one for another use.
  */
 import { readFileSync } from 'node:fs';
 import { defaultDevice, init, jit, nn, numpy as np, valueAndGrad } from '@jax-js/jax';

@@ -1,7 +1,7 @@
 /**
- * A peer in a process of its own, driven by messages of its parent: `{ create: { backend, workload, weights, batch } }`
- * first, then `{ run: steps }` any number of times. Every reply has the loss of the last step and the process's peak
- * resident size; a failure is a reply too, `{ error }`.
+ * A peer in a process of its own, driven by messages of its parent: `{ create: { backend, workload, weights,
+ * batch } }` first, then `{ run: steps }` any number of times. Every reply has the loss of the last step and
+ * the process's peak resident size; a failure is a reply too, `{ error }`.
  */
 
 /** Dispatches and submits of WebGPU so far; they stay 0 on other backends. */
@@ -33,8 +33,8 @@ export async function installWebGpu() {
 }
 
 /**
- * @param create from a message's `create` to `{ engine, adapter, step }`, where `step` resolves to the loss of the
- * step, before its update, when all of the step's work is done.
+ * @param create from a message's `create` to `{ engine, adapter, step }`, where `step` resolves to the loss
+ * of the step, before its update, when all of the step's work is done.
  */
 export function serve(create) {
   let peer;

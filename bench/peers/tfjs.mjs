@@ -1,6 +1,6 @@
 /**
- * TensorFlow.js. The layer is written in its ops rather than taken from tf.layers, whose LSTM has no second bias and
- * does the input product step by step: here it leaves the loop, which is faster.
+ * TensorFlow.js. The layer is written in its ops rather than taken from tf.layers, whose LSTM has no second
+ * bias and does the input product step by step: here it leaves the loop, which is faster.
  */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';

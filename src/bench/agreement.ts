@@ -3,13 +3,16 @@ import { KronogradError } from '../errors.js';
 import type { Contender } from './contender.js';
 
 /**
- * Relative. Float32 sums in another order differ by some 1e-7 over 50 steps; a wrong gradient or update shows in the
- * second step already, at 1e-3 and more.
+ * Relative. Float32 sums in another order differ by some 1e-7 over 50 steps; a wrong gradient or update shows
+ * in the second step already, at 1e-3 and more.
  */
 export const LOSS_TOLERANCE = 1e-5;
 
 export interface Agreement {
-  /** The largest relative difference from the loss of the contender that did the most steps; null where the work has no loss. */
+  /**
+   * The largest relative difference from the loss of the contender that did the most steps; null where the
+   * work has no loss.
+   */
   readonly lossError: number | null;
   /** Steps compared, the first included. */
   readonly steps: number;
@@ -39,7 +42,8 @@ export async function compareLosses(
     }
     all.push(losses);
   }
-  // Everyone is held against whoever did the most steps: our own first backend, where it is no slower than others.
+  // Everyone is held against whoever did the most steps: our own first backend, where it is no slower than
+  // others.
   const longest = Math.max(...all.map(({ length }) => length));
   const r = all.findIndex(({ length }) => length === longest);
   return contenders.map((contender, c) => {

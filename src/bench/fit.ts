@@ -8,7 +8,9 @@ import type { Work } from './work.js';
 /** The address space of WebAssembly, which everything on the CPU shares. */
 const WASM_BYTES = 2 ** 32;
 
-/** @throws KronogradError MEMORY with the bytes needed, the bytes there are, and the sizes to make smaller. */
+/**
+ * @throws KronogradError MEMORY with the bytes needed, the bytes there are, and the sizes to make smaller.
+ */
 export function requireFit(backend: BenchBackend, work: Work, plan: Schedule): void {
   const [arena, ...tensors] = plan.buffers.map(({ name, length }) => ({
     name,

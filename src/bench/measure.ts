@@ -1,6 +1,6 @@
 /**
- * Timing side by side: the contenders take turns, a block of steps each, so that whatever else the machine is doing
- * meets all of them alike. A block is timed to completion.
+ * Timing side by side: the contenders take turns, a block of steps each, so that whatever else the machine is
+ * doing meets all of them alike. A block is timed to completion.
  */
 import type { Contender } from './contender.js';
 

@@ -1,7 +1,7 @@
 /**
  * The training step as one would write it in plain JavaScript: loops over typed arrays, every inner loop over
- * neighbouring elements, no blocking, no library. It is the baseline that other engines are held against, and its
- * losses are compared with theirs, so that it is a fair one.
+ * neighbouring elements, no blocking, no library. It is the baseline that other engines are held against, and
+ * its losses are compared with theirs, so that it is a fair one.
  */
 import type { ReferenceBatch, ReferenceWeights } from './reference.js';
 import { LEARNING_RATE, type Workload } from './workload.js';
@@ -35,7 +35,9 @@ class Parameter {
   }
 }
 
-/** A layer's parameters, and what its forward pass leaves for the backward one; times and samples outermost. */
+/**
+ * A layer's parameters, and what its forward pass leaves for the backward one; times and samples outermost.
+ */
 interface Layer {
   /** Features of the input; of the first layer's one-hot input, the vocabulary. */
   readonly features: number;

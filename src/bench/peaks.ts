@@ -19,7 +19,10 @@ export interface Peaks {
 const LAYOUTS = ['NN', 'NT', 'TN'] as const;
 type Layout = (typeof LAYOUTS)[number];
 
-/** Which operands are transposed is tried on a small product, and the best of it on larger ones, as a GPU wants. */
+/**
+ * Which operands are transposed is tried on a small product, and the best of it on larger ones, as a GPU
+ * wants.
+ */
 export async function measurePeaks({ backend, gpu }: OpenedBackend): Promise<Peaks> {
   const [small, ...larger] = gpu ? [1024, 2048, 4096] : [256, 512];
   let best = { rate: 0, n: 0, layout: LAYOUTS[0] as Layout };

@@ -8,7 +8,6 @@ import { schedule } from '../schedule/index.js';
 import type { LabelledStage, Loop, Schedule } from '../schedule/schedule.js';
 import { programTensors } from '../train/program-tensors.js';
 import type { BenchBackend } from './backends.js';
-import { median } from './measure.js';
 import type { Tensors, Work } from './work.js';
 
 export interface StageProfile {
@@ -24,12 +23,12 @@ export interface StageProfile {
   readonly gbytesPerSecond: number;
 }
 
-const ROUNDS = 5;
+const ROUNDS = 7;
 
 /**
- * Medians over some steps, the slowest stage first. On WebGPU each dispatch is clocked in place; on the CPU each
- * stage is run alone, over all its times, on an arena of zeros, which is a little kinder to caches. Null on an
- * adapter without timestamps.
+ * The least of some steps, which other load disturbs less than the median; the slowest stage first. On WebGPU
+ * each dispatch is clocked in place; on the CPU each stage is run alone, over all its times, on an arena of
+ * zeros, which is a little kinder to caches. Null on an adapter without timestamps.
  */
 export async function profileWork(backend: BenchBackend, work: Work): Promise<StageProfile[] | null> {
   const plan = schedule(work.program);
@@ -95,7 +94,9 @@ async function clockDispatches(
     if (round === null) return null;
     rounds.push(round);
   }
-  return new Map([...rounds[0]!.keys()].map((label) => [label, median(rounds.map((r) => r.get(label)!))]));
+  return new Map(
+    [...rounds[0]!.keys()].map((label) => [label, Math.min(...rounds.map((r) => r.get(label)!))]),
+  );
 }
 
 async function runApart(
@@ -109,12 +110,12 @@ async function runApart(
       const alone = step.kind === 'loop' ? { ...step, stages: [stage] } : stage;
       using executable = await backend.compileSchedule({ ...plan, steps: [alone] });
       const rounds: number[] = [];
-      for (let n = 0; n <= ROUNDS; n++) {
+      for (let n = 0; n < ROUNDS; n++) {
         const begin = performance.now();
         executable.run(tensors);
         rounds.push(performance.now() - begin);
       }
-      times.set(stage.label, (times.get(stage.label) ?? 0) + median(rounds.slice(1)));
+      times.set(stage.label, (times.get(stage.label) ?? 0) + Math.min(...rounds));
     }
   return times;
 }

@@ -1,4 +1,7 @@
-/** The weights and the batch that every engine starts from, made by a generator that is a few lines in any language. */
+/**
+ * The weights and the batch that every engine starts from, made by a generator that is a few lines in any
+ * language.
+ */
 import type { Workload } from './workload.js';
 
 /** Biases (two for each layer, as PyTorch has them, and the head's) start at zero. */

@@ -35,7 +35,9 @@ export interface Result {
   readonly first_step_from: string;
   readonly loss_error: number | null;
   readonly loss_steps: number;
-  /** How often the step fits into the naive loop's: above 1 is faster. Null without a naive loop in the run. */
+  /**
+   * How often the step fits into the naive loop's: above 1 is faster. Null without a naive loop in the run.
+   */
   readonly times_naive: number | null;
 }
 

@@ -51,8 +51,8 @@ export function resultTable(results: readonly Result[]): string {
 }
 
 /**
- * How often our step, on each of our backends, fits into everybody's: ratios of medians, and of minima, which other
- * load on the machine disturbs less.
+ * How often our step, on each of our backends, fits into everybody's: ratios of medians, and of minima, which
+ * other load on the machine disturbs less.
  */
 export function ratioTable(results: readonly Result[]): string {
   const ours = results.filter(({ engine }) => engine === 'kronograd');

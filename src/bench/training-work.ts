@@ -12,8 +12,8 @@ import { describeWorkload, LEARNING_RATE, tokensOf, type Workload } from './work
 const RING_LENGTH = 64;
 
 /**
- * Every step starts from a state of zeros and sees the same batch, as the other engines' steps do. Of the LSTM there
- * are reference weights and a naive loop; other cells start from weights of their own.
+ * Every step starts from a state of zeros and sees the same batch, as the other engines' steps do. Of the
+ * LSTM there are reference weights and a naive loop; other cells start from weights of their own.
  * @throws KronogradError OPTION for an unknown cell.
  */
 export function trainingWork(cell: string, workload: Workload): Work {

@@ -21,8 +21,14 @@ export interface Work {
   readonly beforeStep?: (tensors: Tensors, n: number) => void;
   /** The loss of step n; absent where there is none. */
   readonly loss?: (tensors: Tensors, n: number) => Promise<number>;
-  /** The sizes of a training step of the reference LSTM, which other engines can do too; absent for anything else. */
+  /**
+   * The sizes of a training step of the reference LSTM, which other engines can do too; absent for anything
+   * else.
+   */
   readonly reference?: Workload;
-  /** A step of the naive loop with its own copy of the data, returning the loss where there is one; absent where nobody has written it. */
+  /**
+   * A step of the naive loop with its own copy of the data, returning the loss where there is one; absent
+   * where nobody has written it.
+   */
   readonly naive?: () => () => number | null;
 }

@@ -2,7 +2,9 @@
 import { KronogradError } from '../errors.js';
 import { requireInteger } from '../ranges.js';
 
-/** One training step: forward, BPTT and Adam, over a one-hot input with the mean cross-entropy of every step. */
+/**
+ * One training step: forward, BPTT and Adam, over a one-hot input with the mean cross-entropy of every step.
+ */
 export interface Workload {
   readonly name: string;
   readonly batch: number;
