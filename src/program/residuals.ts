@@ -45,13 +45,13 @@ export class Residuals {
     return inner;
   }
 
-  /** Worth computing again: views of what is at hand, and arithmetic on constants and inputs of the step alone. */
+  /** Worth computing again: views of the whole, and whatever is had from constants and inputs of the step alone. */
   #isFree(value: Value): boolean {
     const { op, inputs } = value.node;
     if (op.kind === 'constant' || op.kind === 'iota') return true;
-    if (op.kind === 'slice' || op.kind === 'reshape' || op.kind === 'transpose' || op.kind === 'broadcast')
-      return true;
-    return op.kind === 'map' && inputs.every((v) => this.#isAtHand(v));
+    if (op.kind === 'reshape' || op.kind === 'transpose' || op.kind === 'broadcast') return true;
+    // A slice of what is not at hand is stored by itself, not with all that surrounds it.
+    return (op.kind === 'map' || op.kind === 'slice') && inputs.every((v) => this.#isAtHand(v));
   }
 
   #isAtHand(value: Value): boolean {

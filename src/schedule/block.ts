@@ -239,7 +239,9 @@ export class Block {
       if (g.kind !== 'gemm' || g.shape.join() !== shape.join()) return false;
       const slots =
         g.nodes.reduce((n, other) => n + this.gemmView(other).starts.length, 0) + view.starts.length;
-      return slots <= MAX_SLOTS && node.inputs.every((v) => this.#readyOf(v) < g.index) && meets(g);
+      if (slots > MAX_SLOTS || !node.inputs.every((v) => this.#readyOf(v) < g.index)) return false;
+      // In a loop every dispatch counts; outside of one, strangers would only share their registers.
+      return this.length !== null || meets(g);
     });
     if (group === undefined) this.#open('gemm', shape, [node]);
     else {

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { cells } from '../../src/cells/index.js';
+import {
+  type RecurrentConfig,
+  recurrent,
+  recurrentParameters,
+  stateShapes,
+} from '../../src/model/recurrent.js';
+import { gradient } from '../../src/program/adjoint.js';
+import { Builder } from '../../src/program/builder.js';
+import { float } from '../../src/program/program.js';
+import { schedule } from '../../src/schedule/index.js';
+
+/** What each cell costs. A product that needs another's result of the same step needs a dispatch of its own. */
+const expected: Record<string, { forward: number; backward: number }> = {
+  lstm: { forward: 1, backward: 1 },
+  gru: { forward: 1, backward: 1 },
+  rnn: { forward: 1, backward: 1 },
+  'rnn-relu': { forward: 1, backward: 1 },
+  'naumov-rnn': { forward: 1, backward: 1 },
+  'standard-rnn': { forward: 1, backward: 1 },
+  'canonical-rnn': { forward: 1, backward: 1 },
+  'vanilla-lstm': { forward: 2, backward: 2 },
+  'augmented-lstm': { forward: 3, backward: 5 },
+  'pal-rnn': { forward: 1, backward: 1 },
+  'relu-rnn': { forward: 1, backward: 1 },
+};
+
+/** Dispatches a time step, forwards and backwards, of one layer in one direction; the rest runs once. */
+function perStep(config: RecurrentConfig, length: number): { forward: number; backward: number } {
+  const on = new Builder();
+  const x = on.input('x', float(length, 8, config.input));
+  const values = Object.fromEntries(
+    Object.entries(recurrentParameters(config)).map(([name, shape]) => [
+      name,
+      on.input(name, float(...shape)),
+    ]),
+  );
+  const state = Object.fromEntries(
+    Object.entries(stateShapes(config, 8)).map(([name, shape]) => [
+      name,
+      on.input(`${name}0`, float(...shape)),
+    ]),
+  );
+  const { output } = recurrent(on, config, { x, state, parameter: (name) => values[name]! });
+  const loss = on.sumAll(on.mul(output, output));
+  const gradients = gradient(on, loss, Object.values(values));
+  const program = on.build(Object.fromEntries(gradients.map((g, i) => [`gradient${i}`, g])));
+  const totals = { forward: 0, backward: 0 };
+  for (const step of schedule(program).steps)
+    if (step.kind === 'stage') continue;
+    else if (step.direction === 1) totals.forward += step.count * step.stages.length;
+    else totals.backward += step.count * step.stages.length;
+  // A pipelined loop may need one dispatch more than its steps, to start or to end.
+  return { forward: Math.floor(totals.forward / length), backward: Math.floor(totals.backward / length) };
+}
+
+describe('dispatches a time step of one layer', () => {
+  it('are known for every cell', () =>
+    expect(Object.keys(expected).sort()).toEqual(Object.keys(cells).sort()));
+
+  it.each(Object.keys(cells))('%s', (name) => {
+    expect(perStep({ cell: cells[name]!, input: 6, hidden: 8, layers: 1 }, 16)).toEqual(expected[name]);
+  });
+});
