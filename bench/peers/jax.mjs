@@ -19,7 +19,7 @@ function adam([value, m, v], gradient, stepSize, rootCorrection) {
 }
 
 serve(async ({ backend, workload, weights, batch }) => {
-  const adapter = backend === 'webgpu' ? await installWebGpu() : 'CPU, WebAssembly SIMD';
+  const adapter = backend === 'webgpu' ? await installWebGpu() : 'CPU, WebAssembly SIMD, one thread';
   const available = await init(backend);
   if (!available.includes(backend)) throw new Error(`jax-js has no device '${backend}' here`);
   defaultDevice(backend);
