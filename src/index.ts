@@ -6,10 +6,11 @@ export { Float32Backend } from './backend/cpu/float32-backend.js';
 export { Float64Backend } from './backend/cpu/float64-backend.js';
 export { WebGpuBackend } from './backend/webgpu/webgpu-backend.js';
 // Cells, models, optimizers.
-export type { Cell, CellSizes, Terms } from './cells/cell.js';
+export type { Cell, CellDefinition, CellSizes, Terms } from './cells/cell.js';
+export { defineCell } from './cells/cell.js';
 export * as equations from './cells/equations.js';
 export { cellNamed, cells } from './cells/index.js';
-export { lstm } from './cells/lstm.js';
+export { gaussNewtonVector, hessianVector } from './curvature/products.js';
 // Data.
 export type { TextBatch, TextStreamOptions } from './data/batches.js';
 export { TextStream } from './data/batches.js';

@@ -1,0 +1,40 @@
+/** Every example of the README runs as it stands. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../..');
+const examples = [...readFileSync(resolve(root, 'README.md'), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)].map(
+  (m) => m[1]!,
+);
+
+/** What each example prints, in order. */
+const prints: ((lines: unknown[][]) => void)[] = [
+  (lines) => {
+    const [first, , last] = lines[lines.length - 1]! as [number, string, number];
+    expect(last).toBeLessThan(first);
+  },
+  (lines) => expect(lines[0]![0]).toMatch(/for t = 0\.\.19/),
+  (lines) => expect(Array.from(lines[0]![0] as Float64Array)).toEqual([70, 88]),
+];
+
+describe('the examples of the README', () => {
+  it('are all known here', () => expect(examples.length).toBe(prints.length));
+
+  it.each(prints.map((check, i) => [i, check] as const))('example %i', async (i, check) => {
+    const folder = resolve(root, '.cache/readme');
+    mkdirSync(folder, { recursive: true });
+    const file = resolve(folder, `example-${i}.ts`);
+    writeFileSync(
+      file,
+      examples[i]!.replaceAll("from 'kronograd'", `from '${resolve(root, 'src/index.ts')}'`),
+    );
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+    try {
+      await import(file);
+      check(log.mock.calls);
+    } finally {
+      log.mockRestore();
+    }
+  });
+});
