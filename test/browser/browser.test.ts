@@ -5,24 +5,32 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { type Answer, missing, openPage, type TestPage } from './page.js';
-import { cases, type describeError } from './suite.js';
+import { type describeError, suite } from './suite.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const fixtures = join(here, '../fixtures');
 const files = readdirSync(fixtures).filter((name) => name.endsWith('.json'));
 
-/** The page, the list of golden fixtures, and the fixtures. */
+/** The page and the golden fixtures. */
 function serve(path: string): Answer | undefined {
   if (path === '/') return { contentType: 'text/html', body: '<!doctype html><title>tests</title>' };
-  if (path === '/fixtures/') return { body: JSON.stringify(files) };
   const file = files.find((name) => path === `/fixtures/${name}`);
   return file === undefined ? undefined : { body: readFileSync(join(fixtures, file)) };
+}
+
+/** What the bundle of suite.ts exports. */
+interface Tests {
+  readonly suite: typeof suite;
+  readonly describeError: typeof describeError;
 }
 
 const skipped = missing === undefined ? '' : ` (skipped: ${missing})`;
 
 describe.skipIf(missing !== undefined)(`in headless Chromium${skipped}`, () => {
   let site: TestPage | undefined;
+  /** The case that the page is at: one that never ends fails the others at once. */
+  let current: string | undefined;
+  const measured: string[] = [];
 
   beforeAll(async () => {
     const bundle = await build({
@@ -30,7 +38,7 @@ describe.skipIf(missing !== undefined)(`in headless Chromium${skipped}`, () => {
       bundle: true,
       write: false,
       format: 'iife',
-      globalName: 'suite',
+      globalName: 'tests',
       platform: 'browser',
       target: 'es2022',
       loader: { '.wgsl': 'text' },
@@ -41,24 +49,31 @@ describe.skipIf(missing !== undefined)(`in headless Chromium${skipped}`, () => {
     await site.page.addScriptTag({ content: bundle.outputFiles[0]!.text });
   });
 
-  afterAll(() => site?.close());
+  afterAll(async () => {
+    console.log(measured.join('\n'));
+    await site?.close();
+  });
 
-  for (const name of Object.keys(cases)) {
+  for (const name of Object.keys(suite(files))) {
     test(name, async () => {
       const { page, said } = site!;
+      if (current !== undefined) throw new Error(`the page is still busy with: ${current}`);
+      current = name;
       said.length = 0;
-      const { failure, told } = await page.evaluate(async (key) => {
-        const { suite } = globalThis as unknown as {
-          suite: { cases: typeof cases; describeError: typeof describeError };
-        };
-        try {
-          return { told: await suite.cases[key]!() };
-        } catch (error) {
-          return { failure: suite.describeError(error) };
-        }
-      }, name);
+      const { failure, told } = await page.evaluate(
+        async ({ name, files }) => {
+          const tests = (globalThis as unknown as { tests: Tests }).tests;
+          try {
+            return { told: await tests.suite(files)[name]!() };
+          } catch (error) {
+            return { failure: tests.describeError(error) };
+          }
+        },
+        { name, files },
+      );
+      current = undefined;
       if (failure !== undefined) throw new Error([failure, ...said].join('\n  the page said: '));
-      if (/fixtures|learns/.test(name)) console.log(`Chromium, ${name}:\n  ${told}`);
+      if (/json|learns/.test(name)) measured.push(`${name}: ${told}`);
     });
   }
 });

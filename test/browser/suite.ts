@@ -25,41 +25,29 @@ function open(name: string): Promise<ScheduledBackend> {
   return backend;
 }
 
-export const cases: Readonly<Record<string, Case>> = Object.fromEntries(
-  Object.keys(backends).flatMap((backend): [string, Case][] => [
-    [`${backend}: golden fixtures`, async () => goldenFixtures(await open(backend))],
-    ...backendCases.map(({ name, run }): [string, Case] => [
-      `${backend}: ${name}`,
-      async () => run(await open(backend)),
+/** The cases of a page that is served these golden fixtures. */
+export const suite = (fixtures: readonly string[]): Readonly<Record<string, Case>> =>
+  Object.fromEntries(
+    Object.keys(backends).flatMap((backend): [string, Case][] => [
+      ...fixtures.map((file): [string, Case] => [
+        `${backend}: ${file}`,
+        async () => goldenFixture(await open(backend), file),
+      ]),
+      ...backendCases.map(({ name, run }): [string, Case] => [
+        `${backend}: ${name}`,
+        async () => run(await open(backend)),
+      ]),
     ]),
-  ]),
-);
+  );
 
-/** One case of each file. */
-async function goldenFixtures(backend: ScheduledBackend): Promise<string> {
-  const files = (await (await fetch('/fixtures/')).json()) as string[];
-  const lines: string[] = [];
-  for (const file of files) {
-    const { cases } = parseFixture(await (await fetch(`/fixtures/${file}`)).text(), file);
-    const report = await firstComputed(backend, cases);
-    lines.push(`${file}: ${report === null ? 'unsupported' : summary(report)}`);
-    const failed = report?.checks.filter(({ passed }) => !passed) ?? [];
-    if (failed.length > 0) throw new Error(`${lines.at(-1)}; over: ${failed.map(measured).join(', ')}`);
-  }
-  if (!lines.some((line) => !line.endsWith('unsupported'))) throw new Error('no fixture was compared');
-  return lines.join('\n  ');
-}
-
-/** The report of the first case that the engine computes. */
-async function firstComputed(
-  backend: ScheduledBackend,
-  cases: readonly Parameters<typeof verifyCase>[1][],
-): Promise<CaseReport | null> {
-  for (const given of cases) {
-    const report = await verifyCase(backend, given);
-    if (report.checks.length > 0) return report;
-  }
-  return null;
+/** The first case of a file; test/verify runs them all. */
+async function goldenFixture(backend: ScheduledBackend, file: string): Promise<string> {
+  const { cases } = parseFixture(await (await fetch(`/fixtures/${file}`)).text(), file);
+  const report = await verifyCase(backend, cases[0]!);
+  const failed = report.checks.filter(({ passed }) => !passed);
+  if (failed.length > 0) throw new Error(`over: ${failed.map(measured).join(', ')}`);
+  if (report.checks.length === 0) throw new Error(`nothing compared: ${report.unsupported.join(', ')}`);
+  return summary(report);
 }
 
 function summary({ name, checks }: CaseReport): string {
