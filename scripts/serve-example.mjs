@@ -8,11 +8,12 @@ import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { common, fail } from './build.mjs';
+import { common } from './build.mjs';
 import { root } from './swiftshader.mjs';
 
 const example = join(root, 'scripts/example');
 const PORT = 8080;
+const IN_USE = 'the port is in use: choose another with npm run example -- --port N';
 /** Characters of Moby-Dick that the page begins with. */
 const TEXT_LENGTH = 300_000;
 
@@ -78,6 +79,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const { url } = await serveExample({ port: Number(values.port) });
     console.log(`open ${url} (Ctrl-C ends)`);
   } catch (error) {
-    fail(error.code === 'EADDRINUSE' ? new Error('the port is in use; choose another with --port N') : error);
+    // esbuild has printed its own.
+    if (!error.errors) console.error(error.code === 'EADDRINUSE' ? IN_USE : error.message);
+    process.exitCode = 1;
   }
 }

@@ -36,6 +36,7 @@ form.addEventListener('submit', (event) => {
   event.preventDefault();
   showFailure(null);
   showNote(null);
+  chart.start(null);
   for (const id of ['step', 'loss', 'bits', 'speed', 'left']) find(id).textContent = '–';
   find('sample').textContent = '';
   find('sample-step').textContent = '';
@@ -156,7 +157,7 @@ function showFailure(failure: Failure | null): void {
   if (failure === null) return;
   find('error-code').textContent = failure.code ?? 'Internal error';
   find('error-message').textContent = failure.message;
-  find('error-where').textContent = failure.where;
+  find('error-where').textContent = failure.where ?? 'this page';
   find('error-fix').textContent = failure.fix ?? 'Look into the browser’s console, and report what it says.';
 }
 
