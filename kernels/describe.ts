@@ -12,7 +12,7 @@ export function describeStage(stage: Stage): string {
       return `gemm [${batch}, ${rows}, ${columns}]${slots > 1 ? ` x ${slots}` : ''}, depth ${depth}`;
     }
     case 'reduce':
-      return `${stage.fn} over [${stage.reduced.join(', ')}] for [${stage.kept.join(', ')}]`;
+      return `sum over [${stage.reduced.join(', ')}] for [${stage.kept.join(', ')}]`;
     case 'softmax':
     case 'softmaxCrossEntropy':
       return `${stage.kind} [${stage.rows}, ${stage.columns}]`;

@@ -9,25 +9,6 @@ import type { Affine, BufferSpec, ReduceStage } from './stage.js';
 import { fillTemplate } from './template.js';
 import { foldedWorkgroup, foldWorkgroups, powerOfTwoFrom } from './workgroups.js';
 
-const functionsOf = {
-  sum: [
-    'fn identity() -> f32 {',
-    '  return 0f;',
-    '}',
-    'fn combine(x: f32, y: f32) -> f32 {',
-    '  return x + y;',
-    '}',
-  ],
-  max: [
-    'fn identity() -> f32 {',
-    '  return from_bits(0xff800000u);', // minus infinity
-    '}',
-    'fn combine(x: f32, y: f32) -> f32 {',
-    '  return maximum(x, y);',
-    '}',
-  ],
-};
-
 /**
  * Outputs and lanes of a workgroup. A contiguous kept axis wants a run of outputs side by side; whatever the
  * outputs cannot use goes to lanes, and the other way round.
@@ -68,7 +49,7 @@ export function reduceKernel(
   const [elementPlaces, elementAxes] = unravel('element', reducedDomain.shape, 'j');
   const scalars = mapIndices(stage.scalars, narrow);
   const statements = scalarStatements(scalars, [stage.value], [...outputAxes, ...elementAxes], bindings);
-  const stores = stage.stores.map((ref) => bindings.store(keptDomain.narrow(ref), outputAxes, 'result'));
+  const stores = stage.stores.map((ref) => bindings.store(keptDomain.narrow(ref), outputAxes, 'sum'));
 
   const kept = product(keptDomain.shape);
   const reduced = product(reducedDomain.shape);
@@ -85,7 +66,7 @@ export function reduceKernel(
       `const OUTPUTS = ${outputs};`,
       `const LANES = ${lanes};`,
     ],
-    functions: [...calledFunctions([...functionsOf[stage.fn], ...statements]), ...functionsOf[stage.fn]],
+    functions: calledFunctions(statements),
     value: [
       'fn value(output: i32, element: i32) -> f32 {',
       ...[...outputPlaces, ...elementPlaces, ...statements, `return s${stage.value};`].map(

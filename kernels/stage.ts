@@ -93,16 +93,15 @@ export interface GemmTerm {
 }
 
 /**
- * out(kept) = reduction over `reduced` of a scalar, in a fixed order. The scalars' domain is [...kept, ...reduced];
- * the stores' domain is `kept` and they store the reduction.
+ * out(kept) = sum over `reduced` of a scalar, in a fixed order. The scalars' domain is [...kept, ...reduced]; the
+ * stores' domain is `kept` and they store the sum.
  */
 export interface ReduceStage {
   readonly kind: 'reduce';
-  readonly fn: 'sum' | 'max';
   readonly kept: readonly number[];
   readonly reduced: readonly number[];
   readonly scalars: readonly Scalar[];
-  /** The index of the scalar that is reduced. */
+  /** The index of the scalar that is summed. */
   readonly value: number;
   readonly stores: readonly Ref[];
 }

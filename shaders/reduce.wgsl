@@ -1,9 +1,9 @@
-// Sums or maxima of a per-element expression, in a fixed order: the same bits every time.
+// Sums of a per-element expression, in a fixed order: the same bits every time.
 //
 //   y(o) = sum_e f(x(o, e))        o over the kept axes, e over the reduced ones
 //
-// A workgroup has OUTPUTS x LANES invocations. Lane l of an output folds e = l, l + LANES, ... and a tree in
-// workgroup memory folds the lanes (M. Harris, "Optimizing parallel reduction in CUDA", 2007).
+// A workgroup has OUTPUTS x LANES invocations. Lane l of an output adds up e = l, l + LANES, ... and a tree in
+// workgroup memory adds up the lanes (M. Harris, "Optimizing parallel reduction in CUDA", 2007).
 // Neighbouring invocations are neighbouring lanes when the reduced axis is contiguous, else neighbouring outputs.
 //
 // As it stands: row sums of a [32, 64] matrix. Bindings: the buffers of the stage in the order of their first use;
@@ -23,12 +23,6 @@ const LANES = 16;
 const THREADS = OUTPUTS * LANES;
 
 //#begin functions
-fn identity() -> f32 {
-  return 0f;
-}
-fn combine(x: f32, y: f32) -> f32 {
-  return x + y;
-}
 //#end functions
 
 //#begin value
@@ -52,23 +46,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   //#end place
   let output = workgroup * OUTPUTS + slot;
 
-  var folded = identity();
+  var own = 0f;
   if (output < KEPT) {
     for (var element = lane; element < REDUCED; element += LANES) {
-      folded = combine(folded, value(output, element));
+      own += value(output, element);
     }
   }
-  partial[slot * LANES + lane] = folded;
+  partial[slot * LANES + lane] = own;
   for (var half = LANES / 2; half > 0; half /= 2) {
     workgroupBarrier();
     if (lane < half) {
-      partial[slot * LANES + lane] = combine(partial[slot * LANES + lane], partial[slot * LANES + lane + half]);
+      partial[slot * LANES + lane] += partial[slot * LANES + lane + half];
     }
   }
   if (lane == 0 && output < KEPT) {
-    let result = partial[slot * LANES];
+    let sum = partial[slot * LANES];
     //#begin stores
-    b1[output] = result;
+    b1[output] = sum;
     //#end stores
   }
 }

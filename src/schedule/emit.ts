@@ -226,7 +226,6 @@ function emitSum(
         label: text,
         stage: {
           kind: 'reduce',
-          fn: 'sum',
           kept: kept.shape,
           reduced: reduced.shape,
           scalars: scalars.list,

@@ -43,7 +43,7 @@ describe('cost', () => {
     [
       'a sum of squares',
       {
-        ...{ kind: 'reduce', fn: 'sum', kept: [4], reduced: [10], value: 1 },
+        ...{ kind: 'reduce', kept: [4], reduced: [10], value: 1 },
         scalars: [
           { kind: 'load', ref: ref([10, 1]), gather: null },
           { kind: 'call', fn: 'mul', args: [0, 0] },

@@ -36,11 +36,11 @@ const zeros = (length: number) => new Array<number>(length).fill(0);
 const awkward = fc.constantFrom(1, 2, 3, 5, 7, 16, 31, 33, 64, 100, 257, 300);
 
 describe('reduce', () => {
-  /** y(o) = sum or max over e of x(o, e)^2, x in either order; y written twice. */
-  function squares(fn: 'sum' | 'max', kept: number, reduced: number, transposed: boolean) {
+  /** y(o) = sum over e of x(o, e)^2, x in either order; y written twice. */
+  function squares(kept: number, reduced: number, transposed: boolean) {
     const x = ref(1, transposed ? [1, kept] : [reduced, 1]);
     const stage: ReduceStage = {
-      ...{ kind: 'reduce', fn, kept: [kept], reduced: [reduced], value: 1 },
+      ...{ kind: 'reduce', kept: [kept], reduced: [reduced], value: 1 },
       scalars: [
         { kind: 'load', ref: x, gather: null },
         { kind: 'call', fn: 'mul', args: [0, 0] },
@@ -55,25 +55,19 @@ describe('reduce', () => {
     return { stage, buffers };
   }
 
-  it('sums and takes maxima along either axis at any size', async () => {
+  it('sums along either axis at any size', async () => {
     await fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom('sum' as const, 'max' as const),
-        awkward,
-        awkward,
-        fc.boolean(),
-        async (fn, kept, reduced, transposed) => {
-          const { stage, buffers } = squares(fn, kept, reduced, transposed);
-          await check(backend, stage, buffers, { tolerance: sumTolerance(reduced) });
-        },
-      ),
+      fc.asyncProperty(awkward, awkward, fc.boolean(), async (kept, reduced, transposed) => {
+        const { stage, buffers } = squares(kept, reduced, transposed);
+        await check(backend, stage, buffers, { tolerance: sumTolerance(reduced) });
+      }),
       { numRuns: 20 },
     );
   });
 
-  it('reduces several axes between kept ones', async () => {
+  it('sums several axes between kept ones', async () => {
     const stage: ReduceStage = {
-      ...{ kind: 'reduce', fn: 'sum', kept: [3, 5], reduced: [4, 7], value: 0 },
+      ...{ kind: 'reduce', kept: [3, 5], reduced: [4, 7], value: 0 },
       scalars: [{ kind: 'load', ref: ref(1, [140, 7, 35, 1]), gather: null }],
       stores: [ref(2, [5, 1])],
     };
@@ -83,20 +77,10 @@ describe('reduce', () => {
   });
 
   it('sums a long vector to one number, the same bits every time', async () => {
-    const { stage, buffers } = squares('sum', 1, 100_003, false);
+    const { stage, buffers } = squares(1, 100_003, false);
     const first = await check(backend, stage, buffers, { tolerance: 2e-6 });
     const second = await check(backend, stage, buffers, { tolerance: 2e-6 });
     expect(second[2]).toEqual(first[2]);
-  });
-
-  it('hands NaN on from a maximum', async () => {
-    const { stage, buffers } = squares('max', 2, 50, false);
-    const x = [...buffers[1]!.data];
-    x[70] = Number.NaN;
-    const kernel = generateKernel(stage, buffers);
-    const y = (await dispatch(backend, kernel, [buffers[0]!, { ...buffers[1]!, data: x }, buffers[2]!]))[2]!;
-    expect(y[0]).toBeLessThanOrEqual(1);
-    expect(y[1]).toBeNaN();
   });
 });
 

@@ -1,12 +1,14 @@
 /**
- * A schedule run stage by stage in float64, by the definitions in kernels/stage.ts. Elements are visited forwards
- * or backwards: a stage whose result depends on that has a race.
+ * What schedules and stages mean, in float64 and plain loops, by the definitions in kernels/stage.ts: the oracle of
+ * the scheduler and of the kernels. Elements are visited forwards or backwards: a stage whose result depends on that
+ * has a race.
  */
 import type { Affine, Ref, Scalar, Stage } from '../../kernels/stage.js';
 import { functions } from '../../src/program/functions.js';
 import { threefry2x32 } from '../../src/program/threefry.js';
 import type { Schedule } from '../../src/schedule/schedule.js';
 
+/** The contents of all buffers after a run. The arena is NaN at first, and so is what gets no input. */
 export function runSchedule(
   schedule: Schedule,
   inputs: Readonly<Record<string, ArrayLike<number>>>,
@@ -27,7 +29,7 @@ export function runSchedule(
   return Object.fromEntries(schedule.buffers.map(({ name }, i) => [name, memory[i]!]));
 }
 
-function place({ offset, strides, time }: Affine, index: readonly number[], t: number): number {
+export function place({ offset, strides, time }: Affine, index: readonly number[], t: number): number {
   let at = offset;
   strides.forEach((s, k) => (at += s * index[k]!));
   if (time === null) return at;
@@ -35,7 +37,8 @@ function place({ offset, strides, time }: Affine, index: readonly number[], t: n
   return at + time.stride * (time.ring === 0 ? turn : ((turn % time.ring) + time.ring) % time.ring);
 }
 
-function runStage(stage: Stage, memory: Float64Array[], t: number, backwards: boolean): void {
+/** Runs one stage at time t on the contents of the schedule's buffers. */
+export function runStage(stage: Stage, memory: readonly Float64Array[], t = 0, backwards = false): void {
   const get = (ref: Ref, index: readonly number[]) => {
     const at = place(ref, index, t);
     const data = memory[ref.buffer]!;
@@ -97,10 +100,9 @@ function runStage(stage: Stage, memory: Float64Array[], t: number, backwards: bo
       return;
     case 'reduce':
       each(stage.kept, backwards, (kept) => {
-        let total = stage.fn === 'sum' ? 0 : Number.NEGATIVE_INFINITY;
+        let total = 0;
         each(stage.reduced, false, (reduced) => {
-          const x = evaluate(stage.scalars, [...kept, ...reduced], [])[stage.value]!;
-          total = stage.fn === 'sum' ? total + x : Math.max(total, x);
+          total += evaluate(stage.scalars, [...kept, ...reduced], [])[stage.value]!;
         });
         for (const ref of stage.stores) put(ref, kept, total);
       });
@@ -141,7 +143,8 @@ function runStage(stage: Stage, memory: Float64Array[], t: number, backwards: bo
   }
 }
 
-function each(shape: readonly number[], backwards: boolean, visit: (index: number[]) => void): void {
+/** Visits every index of a domain, the last axis fastest. */
+export function each(shape: readonly number[], backwards: boolean, visit: (index: number[]) => void): void {
   const size = shape.reduce((n, d) => n * d, 1);
   for (let i = 0; i < size; i++) {
     let rest = backwards ? size - 1 - i : i;

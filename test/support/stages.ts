@@ -1,6 +1,6 @@
 /** Stages with the contents of their buffers, and what becomes of them by the oracle. Needs no backend. */
 import type { BufferSpec, Stage } from '../../kernels/stage.js';
-import { runStage } from '../kernels/oracle.js';
+import { runStage } from './run-schedule.js';
 
 /** A buffer with its contents before the stage runs. */
 export interface Buffer extends BufferSpec {

@@ -82,7 +82,6 @@ const stages: [string, Stage, Float64Array[], number[]][] = [
     name,
     {
       kind: 'reduce',
-      fn: 'sum',
       kept: [17],
       reduced: [60],
       scalars: [load(ref(1, strides))],

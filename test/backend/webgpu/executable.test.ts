@@ -14,7 +14,7 @@ import type { WebGpuBackend } from '../../../src/backend/webgpu/webgpu-backend.j
 import { float, int } from '../../../src/program/program.js';
 import type { LabelledStage, Schedule } from '../../../src/schedule/schedule.js';
 import { expectClose, numbers, openBackend } from '../../kernels/gpu.js';
-import { runStage } from '../../kernels/oracle.js';
+import { runSchedule } from '../../support/run-schedule.js';
 
 let backend: WebGpuBackend;
 beforeAll(async () => {
@@ -146,26 +146,19 @@ function lstm(batch: number, features: number, width: number, steps: number): Sc
   };
 }
 
-const flatten = (schedule: Schedule): { stage: LabelledStage; t: number }[] =>
-  schedule.steps.flatMap((step) =>
-    step.kind === 'stage'
-      ? [{ stage: step, t: 0 }]
-      : Array.from({ length: step.count }, (_, n) =>
-          step.stages.map((stage) => ({ stage, t: step.first + n * step.direction })),
-        ).flat(),
-  );
-
-/** Tensors for every buffer but the arena, filled, and the same contents for the oracle. */
-function bind(schedule: Schedule): { tensors: Record<string, WebGpuTensor>; memory: Float64Array[] } {
+/** Tensors for every buffer but the arena, filled, and their contents after a run by the oracle. */
+function bind(schedule: Schedule): {
+  tensors: Record<string, WebGpuTensor>;
+  expected: Record<string, Float64Array>;
+} {
   const tensors: Record<string, WebGpuTensor> = {};
-  const memory = schedule.buffers.map(({ name, length, dtype }, n) => {
-    if (n === 0) return new Float64Array(length);
-    const data = Float64Array.from(numbers(length, n));
+  const inputs: Record<string, number[]> = {};
+  for (const [n, { name, length, dtype }] of schedule.buffers.slice(1).entries()) {
+    inputs[name] = numbers(length, n + 1);
     tensors[name] = backend.tensor({ dtype, shape: [length] });
-    tensors[name].write(data);
-    return data;
-  });
-  return { tensors, memory };
+    tensors[name].write(inputs[name]);
+  }
+  return { tensors, expected: runSchedule(schedule, inputs) };
 }
 
 const dispose = (tensors: Record<string, WebGpuTensor>) => {
@@ -180,13 +173,12 @@ describe('runs', () => {
     'an LSTM over time: batch %i, features %i, width %i, %i steps',
     async (batch, features, width, steps) => {
       const schedule = lstm(batch, features, width, steps);
-      const { tensors, memory } = bind(schedule);
+      const { tensors, expected } = bind(schedule);
       using executable = await backend.compileSchedule(schedule);
       expect(executable.dispatches).toBe(3 + steps);
       executable.run(tensors);
-      for (const { stage, t } of flatten(schedule)) runStage(stage.stage, memory, t);
-      for (const [n, { name }] of schedule.buffers.entries())
-        if (n > 0) expectClose(await tensors[name]!.read(), memory[n]!, 5e-6, name);
+      for (const [name, tensor] of Object.entries(tensors))
+        expectClose(await tensor.read(), expected[name]!, 5e-6, name);
       dispose(tensors);
     },
   );
@@ -211,11 +203,10 @@ describe('runs', () => {
         },
       ],
     };
-    const { tensors, memory } = bind(schedule);
+    const { tensors, expected } = bind(schedule);
     using executable = await backend.compileSchedule(schedule);
     executable.run(tensors);
-    for (const { stage, t } of flatten(schedule)) runStage(stage.stage, memory, t);
-    expectClose(await tensors.x!.read(), memory[1]!, 1e-6);
+    expectClose(await tensors.x!.read(), expected.x!, 1e-6);
     dispose(tensors);
   });
 

@@ -1,6 +1,6 @@
 /**
- * Sums and maxima over some axes of a domain. Where the operands are contiguous along a reduced axis, rows of it
- * are reduced in a register; otherwise rows along a kept axis are combined in scratch memory, one for each place
+ * Sums over some axes of a domain. Where the operands are contiguous along a reduced axis, rows of it
+ * are summed in a register; otherwise rows along a kept axis are added up in scratch memory, one for each place
  * in the reduced axes. Both orders are fixed.
  */
 import type { ReduceStage, Ref } from '../../../../kernels/stage.js';
@@ -8,13 +8,13 @@ import { startAddress } from './addresses.js';
 import type { Expression } from './assembler.js';
 import { type Domain, inDomain, mapOperands, operandsOf, simplify } from './domain.js';
 import type { CompiledStage, Environment } from './environment.js';
-import { affine, i32, storeLane } from './expression.js';
+import { affine, f32x4, i32, storeLane } from './expression.js';
 import { nest } from './nest.js';
-import { combine, neutral, Reduction } from './reduction.js';
+import { Reduction } from './reduction.js';
 import { Rows } from './rows.js';
 import { share, stageFunction, timeOf } from './share.js';
 
-/** Elements of a kept row that are combined at a time: what stays in a first-level cache. */
+/** Elements of a kept row that are added to at a time: what stays in a first-level cache. */
 const CHUNK = 2048;
 /** Of a vector. */
 const LANES = 4;
@@ -32,48 +32,38 @@ export function compileReduce(stage: ReduceStage, environment: Environment): Com
 
   const contiguous = (axis: number | null | undefined) =>
     operands.filter(({ strides }) => strides[axis ?? -1] === 1).length;
-  const compile = contiguous(kept.axes.at(-1)) > contiguous(reduced.axes.at(-1)) ? combineRows : reduceRows;
+  const compile = contiguous(kept.axes.at(-1)) > contiguous(reduced.axes.at(-1)) ? addRows : sumRows;
   return compile(stage, environment, kept, reduced);
 }
 
-function reduceRows(
-  stage: ReduceStage,
-  environment: Environment,
-  kept: Domain,
-  reduced: Domain,
-): CompiledStage {
+function sumRows(stage: ReduceStage, environment: Environment, kept: Domain, reduced: Domain): CompiledStage {
   const f = stageFunction(environment.module);
   const t = timeOf(f);
   const domain = { shape: [...kept.shape, ...reduced.shape], axes: [...kept.axes, ...reduced.axes] };
   const scalars = stage.scalars.map((scalar) => mapOperands(scalar, (operand) => inDomain(operand, domain)));
   const rows = new Rows(f, environment, scalars, [stage.value]);
-  const reduction = new Reduction(f, stage.fn);
+  const sum = new Reduction(f, 'sum');
   const stores = stage.stores.map((ref) => {
     const bytes = inDomain(ref, kept).strides.map((stride) => 4 * stride);
     return { start: f.let('i32', startAddress(ref, t)), bytes };
   });
   rows.enter(t);
   const { from, to } = share(f, kept.shape[0]!);
-  const reducePlace = (place: readonly Expression[]): void => {
-    reduction.start();
+  const sumPlace = (place: readonly Expression[]): void => {
+    sum.start();
     nest(f, reduced.shape.slice(0, -1), (outer) =>
       rows.row([...place, ...outer], i32.constant(0), i32.constant(reduced.shape.at(-1)!), (lanes, value) =>
-        reduction.add(value(stage.value), lanes),
+        sum.add(value(stage.value), lanes),
       ),
     );
-    const result = reduction.finish();
+    const result = sum.finish();
     for (const { start, bytes } of stores) storeLane(f, affine(start, place, bytes), 0, 0, result);
   };
-  f.for(from, to, 1, (i) => nest(f, kept.shape.slice(1), (rest) => reducePlace([i, ...rest])));
+  f.for(from, to, 1, (i) => nest(f, kept.shape.slice(1), (rest) => sumPlace([i, ...rest])));
   return { prepare: null, execute: [f] };
 }
 
-function combineRows(
-  stage: ReduceStage,
-  environment: Environment,
-  kept: Domain,
-  reduced: Domain,
-): CompiledStage {
+function addRows(stage: ReduceStage, environment: Environment, kept: Domain, reduced: Domain): CompiledStage {
   const f = stageFunction(environment.module);
   const t = timeOf(f);
   const extent = kept.shape.at(-1)!;
@@ -95,7 +85,7 @@ function combineRows(
     time: null,
   });
 
-  const start = new Rows(f, environment, [{ kind: 'constant', value: neutral[stage.fn] }], [0], origins);
+  const start = new Rows(f, environment, [{ kind: 'constant', value: 0 }], [0], origins);
   const started = start.access(chunk(1));
   const scalars = stage.scalars.map((scalar) => mapOperands(scalar, (operand) => inDomain(operand, domain)));
   const rows = new Rows(f, environment, scalars, [stage.value], origins);
@@ -118,7 +108,7 @@ function combineRows(
       start.row([], from, to, (lanes, value) => started.store(lanes, value(0)));
       nest(f, reduced.shape, (place) =>
         rows.row([...outer, ...place], from, to, (lanes, value) =>
-          running.store(lanes, combine[stage.fn](running.load(lanes), value(stage.value))),
+          running.store(lanes, f32x4.add(running.load(lanes), value(stage.value))),
         ),
       );
       finish.row(outer, from, to, (lanes, value) => {

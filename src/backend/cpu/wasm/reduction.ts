@@ -3,12 +3,12 @@ import type { Expression, FunctionBuilder, Local } from './assembler.js';
 import { f32x4, i32x4, v128 } from './expression.js';
 import type { Lanes } from './rows.js';
 
-export type Reducer = 'sum' | 'max';
+type Reducer = 'sum' | 'max';
 
 /** The value that changes nothing. */
-export const neutral: Record<Reducer, number> = { sum: 0, max: -Infinity };
+const neutral: Record<Reducer, number> = { sum: 0, max: -Infinity };
 /** NaN stays NaN. */
-export const combine = { sum: f32x4.add, max: f32x4.max } satisfies Record<Reducer, unknown>;
+const combine = { sum: f32x4.add, max: f32x4.max } satisfies Record<Reducer, unknown>;
 
 /** Four partial results, one in each lane, until `finish`. */
 export class Reduction {
