@@ -36,6 +36,23 @@ const FIELDS = [
   'first_step_ms',
 ];
 
+describe('the reference', () => {
+  it('has the weights and the batch that other languages make of the same few lines', () => {
+    const workload = resolveWorkload('T');
+    const { layers, head } = referenceWeights(workload);
+    const first = [0.07329497812315822, 0.7034119898453355, 0.9028560190927237];
+    expectClose(
+      layers[0]!.input.slice(0, 3),
+      first.map((x) => (2 * x - 1) / Math.sqrt(8)),
+      1e-7,
+    );
+    expect([layers[0]!.input.length, layers[0]!.recurrent.length, head.length]).toEqual([2048, 256, 512]);
+    const { characters, targets } = referenceBatch(workload);
+    expect([...characters]).toEqual([21, 21, 9, 9, 6, 6, 0, 0]);
+    expect([...targets.slice(0, 6)]).toEqual([...characters.slice(2)]);
+  });
+});
+
 describe('the naive loop', () => {
   it.each<[string, Workload]>([
     ['one layer', resolveWorkload('T')],
