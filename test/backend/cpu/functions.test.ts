@@ -56,6 +56,15 @@ test.each([
   expect(worstUlps(y, want)).toBeLessThanOrEqual(ulps);
 });
 
+test('sigmoid is a number where e^-x goes beyond float32', async () => {
+  const x = Array.from({ length: 5001 }, (_, k) => -88.8 + 1e-4 * k);
+  const { y, want } = await apply('sigmoid', x);
+  // All of these are below the smallest normal number, 2^-126; it stays at e^-88.
+  y.forEach((value, i) =>
+    expect(Math.abs(value - want[i]!), `sigmoid(${x[i]})`).toBeLessThanOrEqual(2 ** -127),
+  );
+});
+
 const special = [Number.NaN, Infinity, -Infinity, 0, 1e38, -1e38, 104, -104, 89, -89, 1e-40, -1e-40];
 
 test.each((Object.keys(functions) as FunctionName[]).filter((fn) => functions[fn].arity === 1))(
