@@ -70,21 +70,20 @@ export class CpuExecutable implements Executable {
     this.dispatches = countStages(schedule);
   }
 
-  /** @throws KronogradError MEMORY when the arena does not fit. */
+  /** @throws KronogradError MEMORY when it does not fit, before anything is compiled. */
   static async compile(schedule: Schedule, memory: Memory, team: Team): Promise<CpuExecutable> {
+    memory.requireAddressable(schedule.buffers.reduce((sum, { length }) => sum + 4 * length, 0));
     const { bytes, globals, steps, scratchBytes, packedBytes } = generate(schedule, memory.shared);
-    const module = await WebAssembly.compile(bytes);
-    const loaded = await team.load(module, globals, steps);
     const sizes = [4 * schedule.buffers[0]!.length, packedBytes, ...Array(team.size).fill(scratchBytes)];
     const blocks: Block[] = [];
     try {
       for (const size of sizes) blocks.push(memory.allocate(size));
+      const loaded = await team.load(await WebAssembly.compile(bytes), globals, steps);
+      return new CpuExecutable(memory, schedule, loaded, blocks);
     } catch (error) {
       for (const block of blocks) memory.free(block);
-      loaded.unload();
       throw error;
     }
-    return new CpuExecutable(memory, schedule, loaded, blocks);
   }
 
   run(tensors: Readonly<Record<string, Tensor>>): void {

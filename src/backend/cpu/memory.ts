@@ -50,6 +50,11 @@ export class Memory {
     return { address, length };
   }
 
+  /** @throws KronogradError MEMORY when so much does not fit below 4 GiB, whatever is in use. */
+  requireAddressable(bytes: number): void {
+    if (bytes > MAX_BYTES) throw this.#exhausted(bytes, `at most ${MAX_BYTES} bytes fit below 4 GiB`);
+  }
+
   free(block: Block): void {
     this.#used -= block.length;
     const next = this.#free.findIndex(({ address }) => address > block.address);

@@ -1,13 +1,16 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Float32Backend } from '../../../src/backend/cpu/float32-backend.js';
 import { type Block, Memory } from '../../../src/backend/cpu/memory.js';
 import { KronogradError } from '../../../src/errors.js';
 import type { Schedule } from '../../../src/schedule/schedule.js';
-import { ref, specs } from './harness.js';
+import { ref } from './harness.js';
 
-const negate = (length: number): Schedule => ({
-  buffers: specs([new Float64Array(length), new Float64Array(length)], [], 1000),
+const negate = (length: number, arena = 1000): Schedule => ({
+  buffers: [
+    { name: 'arena', dtype: 'float', length: arena },
+    ...['b1', 'b2'].map((name) => ({ name, dtype: 'float' as const, length })),
+  ],
   steps: [
     {
       kind: 'stage',
@@ -99,6 +102,22 @@ describe('executables', () => {
       'SHAPE',
     );
     expect(codeOf(() => executable.run({ b1, b2: float(5, new Float32Backend()) }))).toBe('SHAPE');
+  });
+
+  test.each([
+    ['their arena', negate(5, 2 ** 30)],
+    ['a tensor', negate(2 ** 30)],
+    ['all of it together', negate(2 ** 28, 2 ** 29 + 1)],
+  ])('that cannot fit are refused before they are compiled: %s', async (_, schedule) => {
+    using compile = vi.spyOn(WebAssembly, 'compile');
+    const backend = new Float32Backend();
+    const needed = schedule.buffers.reduce((sum, { length }) => sum + 4 * length, 0);
+    await expect(backend.compileSchedule(schedule)).rejects.toMatchObject({
+      code: 'MEMORY',
+      message: expect.stringContaining(`${needed} bytes are needed`),
+    });
+    expect(compile).not.toHaveBeenCalled();
+    expect(backend.bytesInUse).toBe(0);
   });
 
   test('free their memory once, and refuse to run afterwards', async () => {
