@@ -41,7 +41,7 @@ export type Scalar =
   | { readonly kind: 'random'; readonly key: Ref; readonly stream: number; readonly index: Affine }
   | { readonly kind: 'call'; readonly fn: FunctionName; readonly args: readonly number[] };
 
-/** Adds `stride * ids[...]` to a load's index: a row of an embedding. `size`: ids lie in [0, size). */
+/** Adds `stride * ids[...]` to a load's index: a row of an embedding. An id outside [0, size) is clamped. */
 export interface Gather {
   readonly ids: Ref;
   readonly stride: number;
@@ -117,7 +117,7 @@ export interface SoftmaxStage {
 
 /**
  * Per row, with s = sum of the target and weight w:  loss = w (s lse(o) - t.o),  gradient = w (s softmax(o) - t).
- * A target by class number is a one-hot t.
+ * A target by class number is a one-hot t; one outside [0, columns) makes the row NaN, unless w is 0.
  */
 export interface SoftmaxCrossEntropyStage {
   readonly kind: 'softmaxCrossEntropy';
@@ -135,7 +135,10 @@ export interface SoftmaxCrossEntropyStage {
   readonly gradient: Ref | null;
 }
 
-/** target(v, j) = sum over n with ids(n) = v of source(n, j), in the order of n: deterministic, no atomics. */
+/**
+ * target(v, j) = sum over n with ids(n) = v of source(n, j), in the order of n: deterministic, no atomics. An id
+ * outside [0, size) counts nowhere.
+ */
 export interface ScatterAddStage {
   readonly kind: 'scatterAdd';
   readonly count: number;

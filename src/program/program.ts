@@ -47,15 +47,19 @@ export type Op =
   | { readonly kind: 'transpose'; readonly permutation: readonly number[] }
   | { readonly kind: 'slice'; readonly axis: number; readonly start: number; readonly size: number }
   | { readonly kind: 'concat'; readonly axis: number }
-  /** (table of rank 2, ids) -> [...ids, width]: rows of the table (axis 0) or columns of it (axis 1). */
+  /**
+   * (table of rank 2, ids) -> [...ids, width]: rows of the table (axis 0) or columns of it (axis 1). An id out of
+   * range stands for the nearest one in it.
+   */
   | { readonly kind: 'gather'; readonly axis: 0 | 1 }
-  /** (ids, values [...ids, width]) -> [size, width] (axis 0) or [width, size] (axis 1). */
+  /** (ids, values [...ids, width]) -> [size, width] (axis 0) or [width, size] (axis 1). An id out of range counts nowhere. */
   | { readonly kind: 'scatterAdd'; readonly axis: 0 | 1; readonly size: number }
   /** Along the last axis. */
   | { readonly kind: 'softmax' }
   /**
    * (logits [..., c], target [...] of classes or [..., c] dense, weight [...]) -> loss [...], gradient [..., c]:
-   * w (s lse(o) - t.o) and w (s p - t), s = sum t (math.md 0.4). The gradient comes for free with the loss.
+   * w (s lse(o) - t.o) and w (s p - t), s = sum t (math.md 0.4). The gradient comes for free with the loss. A class
+   * out of range makes both NaN, unless the weight is 0.
    */
   | { readonly kind: 'softmaxCrossEntropy' }
   /** (key of two ints) -> uniform in [0,1): element i is word 0 of threefry2x32(key, [i, stream]). In a scan, i counts on over the steps. */

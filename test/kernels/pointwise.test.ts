@@ -198,9 +198,7 @@ describe('pointwise', () => {
       ints('copy', new Array(rows * width).fill(0)),
     ];
     await check(backend, stage, buffersFor([3, 0, 1, 1, 2, 3, 0]), { tolerance: 1e-7 });
-    const kernel = generateKernel(stage, buffersFor([0, 0, 0, 0, 0, 0, 0]));
-    const wild = await dispatch(backend, kernel, buffersFor([-5, 99, 2 ** 31 - 1, -(2 ** 31), 0, 1, 2]));
-    expect([...wild[3]!].every(Number.isFinite)).toBe(true);
+    await check(backend, stage, buffersFor([-5, 99, 2 ** 31 - 1, -(2 ** 31), 0, 1, 2]), { tolerance: 1e-7 });
   });
 
   it('draws the same uniform numbers as threefry on the CPU', async () => {

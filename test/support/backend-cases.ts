@@ -3,9 +3,10 @@
  * runner; a case throws where the backend is wrong.
  */
 import fc from 'fast-check';
-import type { Backend, Executable } from '../../src/backend/backend.js';
+import type { Backend, Executable, Numbers } from '../../src/backend/backend.js';
 import { interpret } from '../../src/backend/cpu/interpret.js';
-import type { Program } from '../../src/program/program.js';
+import { Builder } from '../../src/program/builder.js';
+import { float, int, type Program } from '../../src/program/program.js';
 import type { Schedule } from '../../src/schedule/schedule.js';
 import { withDerivatives } from './derivatives.js';
 import { learnsATinyText } from './learning.js';
@@ -13,6 +14,8 @@ import { expectClose, randomInputs } from './numbers.js';
 import { product, productShapes } from './products.js';
 import { cases, ids } from './programs.js';
 import { expected, sumTolerance } from './stages.js';
+
+type Inputs = Parameters<typeof interpret>[1];
 
 /** A backend that runs schedules, also those that no program gives. */
 export interface ScheduledBackend extends Backend {
@@ -34,13 +37,29 @@ export const backendCases: readonly BackendCase[] = [
     name: `${given.name}: values, adjoint, tangent and tangent of the adjoint`,
     run: (backend: Backend) => agreesWithFloat64(backend, withDerivatives(given)),
   })),
+  { name: 'ids out of range', run: staysInside },
   { name: 'an LSTM learns a tiny text', run: learnsATinyText },
 ];
 
 /** Runs a program on made-up inputs, and compares every output with the interpreter's. */
 async function agreesWithFloat64(backend: Backend, program: Program): Promise<string> {
   const inputs = randomInputs(program, 11, ids);
-  const wanted = interpret(program, inputs);
+  return compare(await runOnce(backend, program, inputs), interpret(program, inputs));
+}
+
+/** Throws where a tensor is not as wanted. */
+function compare(
+  actual: Readonly<Record<string, ArrayLike<number>>>,
+  wanted: Readonly<Record<string, ArrayLike<number>>>,
+): string {
+  let worst = 0;
+  for (const [name, data] of Object.entries(wanted))
+    worst = Math.max(worst, expectClose(actual[name]!, data, TOLERANCE, name));
+  return `largest error ${worst.toExponential(1)} of ${TOLERANCE}`;
+}
+
+/** The outputs of a program by name. */
+async function runOnce(backend: Backend, program: Program, inputs: Inputs): Promise<Record<string, Numbers>> {
   using executable = await backend.compile(program);
   const tensors = Object.fromEntries(
     [...program.inputs, ...program.outputs].map(({ name, value }) => [name, backend.tensor(value.type)]),
@@ -48,13 +67,43 @@ async function agreesWithFloat64(backend: Backend, program: Program): Promise<st
   try {
     for (const [name, data] of Object.entries(inputs)) tensors[name]!.write(data);
     executable.run(tensors);
-    let worst = 0;
-    for (const [name, data] of Object.entries(wanted))
-      worst = Math.max(worst, expectClose(await tensors[name]!.read(), data, TOLERANCE, name));
-    return `largest error ${worst.toExponential(1)} of ${TOLERANCE}`;
+    const outputs: Record<string, Numbers> = {};
+    for (const { name } of program.outputs) outputs[name] = await tensors[name]!.read();
+    return outputs;
   } finally {
     for (const tensor of Object.values(tensors)) tensor[Symbol.dispose]();
   }
+}
+
+/** Ids below, at and above the bounds of what they pick from: nothing beside it is read or written. */
+async function staysInside(backend: Backend): Promise<string> {
+  const b = new Builder();
+  const picks = b.input('picks', int(6));
+  const classes = b.input('classes', int(4));
+  const weight = b.input('weight', float(4));
+  const { loss, gradient } = b.softmaxCrossEntropy(b.input('logits', float(4, 5)), classes, weight);
+  const values = b.input('values', float(6, 5));
+  const program = b.build({
+    'rows gathered': b.gather(b.input('table', float(3, 5)), picks),
+    'columns gathered': b.gather(b.input('wide table', float(5, 3)), picks, 1),
+    'rows added': b.scatterAdd(picks, values, 3),
+    'columns added': b.scatterAdd(picks, values, 3, 1),
+    loss,
+    gradient,
+  });
+  const inputs = {
+    ...randomInputs(program, 11),
+    picks: Int32Array.of(-1, 3, 2, 2 ** 31 - 1, 0, -(2 ** 31)),
+    classes: Int32Array.of(5, -7, 2 ** 30, 4),
+    weight: Float64Array.of(1, 0, 0.5, 2),
+  };
+  const actual = await runOnce(backend, program, inputs);
+  const wanted = interpret(program, inputs);
+  // The unknown classes' rows are NaN on purpose, which no comparison takes for right.
+  const lost = (data: ArrayLike<number>) => Array.from(data, (x) => (Number.isNaN(x) ? 100 : x));
+  for (const outputs of [actual, wanted] as Record<string, ArrayLike<number>>[])
+    for (const name of ['loss', 'gradient']) outputs[name] = lost(outputs[name]!);
+  return compare(actual, wanted);
 }
 
 async function multiplies(backend: ScheduledBackend): Promise<string> {

@@ -72,8 +72,8 @@ export function runStage(stage: Stage, memory: readonly Float64Array[], t = 0, b
         );
       } else if (s.gather === null) out.push(get(s.ref, index));
       else {
-        const at = place(s.ref, index, t) + s.gather.stride * get(s.gather.ids, index);
-        out.push(memory[s.ref.buffer]![at]!);
+        const row = Math.min(Math.max(get(s.gather.ids, index), 0), s.gather.size - 1);
+        out.push(get({ ...s.ref, offset: s.ref.offset + s.gather.stride * row }, index));
       }
     }
     return out;
@@ -122,10 +122,11 @@ export function runStage(stage: Stage, memory: readonly Float64Array[], t = 0, b
         const tau = o.map((_, j) =>
           target.kind === 'dense' ? get(target.ref, [i!, j]) : get(target.ref, [i!]) === j ? 1 : 0,
         );
-        const s = tau.reduce((a, b) => a + b, 0);
+        const w = get(stage.weight, [i!]);
+        const isUnknown = target.kind === 'classes' && w !== 0 && !tau.includes(1);
+        const s = isUnknown ? Number.NaN : tau.reduce((a, b) => a + b, 0);
         const max = Math.max(...o);
         const total = o.reduce((a, v) => a + Math.exp(v - max), 0);
-        const w = get(stage.weight, [i!]);
         const dot = o.reduce((a, v, j) => a + v * tau[j]!, 0);
         if (stage.loss) put(stage.loss, [i!], w * (s * (max + Math.log(total)) - dot));
         o.forEach((v, j) => {

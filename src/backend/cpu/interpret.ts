@@ -149,17 +149,18 @@ function runNode(
     case 'gather': {
       const out = fresh();
       const [rows, columns] = shapes[0]! as [number, number];
-      const width = op.axis === 0 ? columns : rows;
+      const [count, width] = op.axis === 0 ? [rows, columns] : [columns, rows];
+      const id = (n: number) => Math.min(Math.max(y[n]!, 0), count - 1);
       for (let n = 0; n < y.length; n++)
         for (let j = 0; j < width; j++)
-          out[n * width + j] = op.axis === 0 ? x[y[n]! * columns + j]! : x[j * columns + y[n]!]!;
+          out[n * width + j] = op.axis === 0 ? x[id(n) * columns + j]! : x[j * columns + id(n)]!;
       return [out];
     }
     case 'scatterAdd': {
       const out = fresh();
       const width = y.length / x.length;
       for (let n = 0; n < x.length; n++)
-        for (let j = 0; j < width; j++)
+        for (let j = 0; j < width && x[n]! >= 0 && x[n]! < op.size; j++)
           out[op.axis === 0 ? x[n]! * width + j : j * op.size + x[n]!]! += y[n * width + j]!;
       return [out];
     }
@@ -186,7 +187,8 @@ function softmaxCrossEntropy(logits: Data, target: Data, weight: Data, shape: Sh
     const at = row * columns;
     const tau = (j: number) => (dense ? target[at + j]! : target[row] === j ? 1 : 0);
     const { max, total } = logSumExpParts(logits, at, columns);
-    let s = 0;
+    const isUnknown = !dense && weight[row] !== 0 && !(target[row]! >= 0 && target[row]! < columns);
+    let s = isUnknown ? Number.NaN : 0;
     let dot = 0;
     for (let j = 0; j < columns; j++) {
       s += tau(j);

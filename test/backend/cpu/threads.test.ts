@@ -189,16 +189,17 @@ test('a worker that ends instead of joining is reported', async () => {
 
 test('when the code of one thread traps, the run throws and so does every later one', async () => {
   using backend = await Float32Backend.threaded(2, startNodeWorker);
-  // The id is far outside of the table, and of all memory; it is the second thread's to look up.
-  const contents = [noise(8), Float64Array.of(0, 0, 0, 1e8), new Float64Array(8)];
-  const stage: Stage = {
+  const contents = [noise(4), new Float64Array(4)];
+  const copy = (rowStride: number): Stage => ({
     kind: 'pointwise',
-    shape: [4, 2],
-    scalars: [{ kind: 'load', ref: ref(1, [0, 1]), gather: { ids: ref(2, [1, 0]), stride: 2, size: 4 } }],
-    stores: [{ ref: ref(3, [2, 1]), value: 0 }],
-  };
-  const schedule = scheduleOf(stage, contents, [2]);
-  await expect(run(backend, schedule, contents)).rejects.toThrow('a thread of the CPU backend failed');
-  contents[1]!.fill(0);
-  await expect(run(backend, schedule, contents)).rejects.toThrow('a thread of the CPU backend failed');
+    shape: [2, 2],
+    scalars: [load(ref(1, [rowStride, 1]))],
+    stores: [{ ref: ref(2, [2, 1]), value: 0 }],
+  });
+  const runCopy = (rowStride: number) => run(backend, scheduleOf(copy(rowStride), contents), contents);
+  const failure = 'a thread of the CPU backend failed';
+  await runCopy(2);
+  // The second row is the second thread's, and outside of all memory.
+  await expect(runCopy(1e8)).rejects.toThrow(failure);
+  await expect(runCopy(2)).rejects.toThrow(failure);
 });

@@ -27,7 +27,20 @@ export const i32 = {
   less: binary('i32.lt_s'),
   greater: binary('i32.gt_s'),
   atLeast: binary('i32.ge_s'),
+  /** Whether 0 <= x < size: a negative number is a large one without its sign. */
+  isBelow: (x: Expression, size: number): Expression => call('i32.lt_u', x, i32.constant(size)),
   min: (x: Expression, y: Expression): Expression => call('select', x, y, i32.less(x, y)),
+  /** The nearest number in [0, size). */
+  clamp:
+    (x: Expression, size: number): Expression =>
+    (f) => {
+      const given = f.let('i32', x);
+      const atLeast0 = f.let(
+        'i32',
+        call('select', given, i32.constant(0), i32.greater(given, i32.constant(0))),
+      );
+      i32.min(atLeast0, i32.constant(size - 1))(f);
+    },
   load: (address: Expression, byteOffset: number) => load('i32.load', address, byteOffset),
   /** x + byteOffset, nothing when it is 0. */
   plus: (x: Expression, constant: number): Expression =>

@@ -11,6 +11,7 @@ const simd = (code: number): readonly number[] =>
 export const opcodes = {
   select: [0x1b],
   'i32.lt_s': [0x48],
+  'i32.lt_u': [0x49],
   'i32.gt_s': [0x4a],
   'i32.ge_s': [0x4e],
   'i32.add': [0x6a],

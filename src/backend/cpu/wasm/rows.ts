@@ -67,9 +67,8 @@ export class Rows {
     });
   }
 
-  /** An operand for the sink; one with a gather is read and written in the rows that its ids, uniform along the row, pick. */
-  access(ref: Ref, gather: { ids: Ref; stride: number } | null = null): Access {
-    const shift = gather === null ? null : this.#gatherShift(this.#element(gather.ids), gather.stride);
+  /** An operand for the sink. `shift`: bytes to add to its address, evaluated at the start of each row. */
+  access(ref: Ref, shift: Expression | null = null): Access {
     const place = this.#element(ref, shift);
     const isInt = this.#isInt(ref);
     return {
@@ -113,11 +112,6 @@ export class Rows {
     return this.#environment.buffers[ref.buffer]?.dtype === 'int';
   }
 
-  /** The byte distance of the row that an id picks. */
-  #gatherShift(ids: Place, stride: number): Expression {
-    return i32.mul(i32.load(ids.pointer, ids.offset), i32.constant(4 * stride));
-  }
-
   #step(scalar: Scalar, uniforms: ReadonlySet<number>): { isUniform: boolean; evaluate: Evaluate } {
     const f = this.#f;
     switch (scalar.kind) {
@@ -155,18 +149,21 @@ export class Rows {
 
   #load({ ref, gather }: Scalar & { kind: 'load' }): { isUniform: boolean; evaluate: Evaluate } {
     const isInt = this.#isInt(ref);
-    if (gather === null || gather.ids.strides.at(-1) === 0) {
-      const shift = gather === null ? null : this.#gatherShift(this.#element(gather.ids), gather.stride);
+    const along = (shift: Expression | null) => {
       const place = this.#element(ref, shift);
-      return { isUniform: place.stride === 0, evaluate: (lanes) => loadVector(place, isInt, lanes) };
-    }
+      return { isUniform: place.stride === 0, evaluate: (lanes: Lanes) => loadVector(place, isInt, lanes) };
+    };
+    if (gather === null) return along(null);
     const ids = this.#element(gather.ids);
+    /** The byte distance of the row that an id picks; an id out of range picks the nearest row. */
+    const shiftOf = (byteOffset: number) =>
+      i32.mul(i32.clamp(i32.load(ids.pointer, byteOffset), gather.size), i32.constant(4 * gather.stride));
+    if (ids.stride === 0) return along(shiftOf(ids.offset));
     const place = this.#element(ref);
     const evaluate = (lanes: Lanes): Expression => {
       let elements = f32x4.constant(0);
       for (let lane = 0; lane < lanes; lane++) {
-        const id = i32.load(ids.pointer, ids.offset + lane * ids.stride);
-        const address = i32.add(place.pointer, i32.mul(id, i32.constant(4 * gather.stride)));
+        const address = i32.add(place.pointer, shiftOf(ids.offset + lane * ids.stride));
         elements = loadLane(address, place.offset + lane * place.stride, lane, elements);
       }
       return isInt ? f32x4.fromInt(elements) : elements;

@@ -3,13 +3,14 @@ import type { Ref, Scalar, SoftmaxCrossEntropyStage, SoftmaxStage } from '../../
 import { startAddress } from './addresses.js';
 import type { Expression, FunctionBuilder } from './assembler.js';
 import type { CompiledStage, Environment } from './environment.js';
-import { affine, f32x4, i32, load, storeLane } from './expression.js';
+import { affine, f32x4, i32, i32x4, load, storeLane, v128 } from './expression.js';
 import { vectorCall } from './math.js';
 import { Reduction } from './reduction.js';
 import { type Access, Rows } from './rows.js';
 import { share, stageFunction, timeOf } from './share.js';
 
 const { sub, mul, div } = f32x4;
+const zero = f32x4.constant(0);
 
 const loadOf = (ref: Ref): Scalar => ({ kind: 'load', ref, gather: null });
 
@@ -68,11 +69,16 @@ export function compileSoftmaxCrossEntropy(
   f.for(from, to, 1, (row) => {
     const { max, sum } = exponentials(row);
     const weight = splat(place(starts.weight, stage.weight, row));
-    const column = isDense ? null : f.let('i32', i32.load(place(starts.target, target.ref, row), 0));
+    const label = isDense ? null : f.let('i32', i32.load(place(starts.target, target.ref, row), 0));
+    const column = label && f.let('i32', i32.clamp(label, stage.columns));
     // s, the sum of the target, and t.(o - max): the loss is w (s log(sum of exponentials) - t.(o - max)).
     let mass = f32x4.constant(1);
     let product: Expression;
-    if (column !== null) {
+    if (label !== null && column !== null) {
+      // A class number out of range turns the row into NaN, unless it weighs nothing.
+      const distance = f32x4.fromInt(i32x4.splat(i32.sub(label, column)));
+      const isUnknown = v128.and(f32x4.notEqual(distance, zero), f32x4.notEqual(weight, zero));
+      mass = f.let('v128', v128.select(isUnknown, f32x4.constant(Number.NaN), mass));
       product = f.let('v128', sub(splat(place(starts.logits, logits, row, column)), max));
     } else {
       totals.mass.start();
