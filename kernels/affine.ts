@@ -2,7 +2,7 @@
 import type { Affine } from './stage.js';
 
 /** The loop's time in generated WGSL: the uniform's field. */
-export const timeName = 'time.t';
+const timeName = 'time.t';
 
 /**
  * An index as an i32 expression. `axes` are the expressions of the domain's indices; literals are baked in,

@@ -5,9 +5,9 @@ import { version } from '../../package.json';
 import { KronogradError } from '../errors.js';
 
 /** A user's mistake, or something a user can act upon. */
-export const EXIT_REFUSED = 2;
+const EXIT_REFUSED = 2;
 /** A fault of this program (EX_SOFTWARE of sysexits.h). */
-export const EXIT_INTERNAL = 70;
+const EXIT_INTERNAL = 70;
 
 /** What a command has of the world. */
 export interface CommandContext {

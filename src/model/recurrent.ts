@@ -36,7 +36,7 @@ export interface RecurrentInputs {
 
 const directionsOf = (config: RecurrentConfig) => (config.bidirectional ? ['', '_reverse'] : ['']);
 
-export function layerSizes(config: RecurrentConfig, layer: number): CellSizes {
+function layerSizes(config: RecurrentConfig, layer: number): CellSizes {
   const { input, hidden, projection = 0 } = config;
   return { input: layer === 0 ? input : outputFeatures(config), hidden, projection };
 }

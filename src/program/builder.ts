@@ -375,7 +375,7 @@ function bodyOutput(op: ScanOp, value: Value): number {
 }
 
 /** The number that every element of a value is, if that is plain to see. */
-export function constantOf(value: Value): number | null {
+function constantOf(value: Value): number | null {
   const { op, inputs } = value.node;
   if (op.kind === 'constant') return op.value;
   if (op.kind === 'broadcast' || op.kind === 'reshape') return constantOf(inputs[0]!);

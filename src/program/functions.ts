@@ -52,7 +52,7 @@ const binary = (
   derivative: <V>(i: number, x: V[], z: V, on: Algebra<V>) => V | null,
 ): PointwiseFunction => ({ arity: 2, evaluate: evaluate as (...x: number[]) => number, derivative });
 
-export const sigmoid = (y: number): number => {
+const sigmoid = (y: number): number => {
   if (y >= 0) return 1 / (1 + Math.exp(-y));
   const e = Math.exp(y);
   return e / (1 + e);

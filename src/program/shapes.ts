@@ -12,7 +12,7 @@ function fail(op: Op, inputs: readonly Type[], why: string): never {
 }
 
 /** NumPy's broadcasting; null when the shapes do not fit. */
-export function broadcastShapes(shapes: readonly Shape[]): Shape | null {
+function broadcastShapes(shapes: readonly Shape[]): Shape | null {
   const rank = Math.max(0, ...shapes.map((s) => s.length));
   const out: number[] = [];
   for (let axis = 0; axis < rank; axis++) {

@@ -103,23 +103,3 @@ export function planMemory(steps: readonly Step[], allocations: readonly Allocat
     ),
   };
 }
-
-/** The most elements alive at once between any two steps: no plan can be smaller. */
-export function livenessBound(steps: readonly Step[], allocations: readonly Allocation[]): number {
-  const spans = new Map<number, { from: number; to: number }>();
-  steps.forEach((step, i) => {
-    for (const { stage } of step.kind === 'loop' ? step.stages : [step])
-      eachRef(stage, ({ buffer }) => {
-        if (allocations[buffer]!.external === null)
-          spans.set(buffer, { from: spans.get(buffer)?.from ?? i, to: i });
-      });
-  });
-  return Math.max(
-    0,
-    ...steps.map((_, i) => {
-      let total = 0;
-      for (const [id, { from, to }] of spans) if (from <= i && i <= to) total += allocations[id]!.length;
-      return total;
-    }),
-  );
-}

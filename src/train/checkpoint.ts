@@ -47,8 +47,8 @@ export interface TrainingPosition {
 /** Finite figures by name, for example `{ step: 100, loss: 2.1, validationLoss: 2.2 }`. */
 export type MetricsEntry = Readonly<Record<string, number>>;
 
-export const CHECKPOINT_FORMAT = 'kronograd-checkpoint';
-export const CHECKPOINT_VERSION = 1;
+const CHECKPOINT_FORMAT = 'kronograd-checkpoint';
+const CHECKPOINT_VERSION = 1;
 
 const WEIGHTS = 'weights.safetensors';
 const TRAINING = 'training.safetensors';

@@ -2,8 +2,8 @@ import { KronogradError } from '../errors.js';
 import { refused, requireChoice, requireInteger, requireNumber, requireText } from '../ranges.js';
 
 export const CELLS = ['lstm'] as const;
-export const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'adam', 'adamw'] as const;
-export const SCHEDULES = ['constant', 'step', 'cosine'] as const;
+const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'adam', 'adamw'] as const;
+const SCHEDULES = ['constant', 'step', 'cosine'] as const;
 export const BACKENDS = ['auto', 'webgpu', 'cpu'] as const;
 
 /** What a character-level training run is made of. Plain JSON: a config file holds any part of it. */

@@ -70,7 +70,7 @@ function float32Tolerance(given: FixtureCase, quantity: string, rounding: number
 }
 
 /** max|a - b| / max|b|; infinite for NaN or another length. */
-export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   let worst = 0;
   let scale = 0;

@@ -1,29 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { interpret } from '../../src/backend/cpu/interpret.js';
-import { adjoint } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
-import { tangent } from '../../src/program/tangent.js';
 import { distribute } from '../../src/schedule/distribute.js';
 import { schedule } from '../../src/schedule/index.js';
+import { withDerivatives } from '../support/derivatives.js';
 import { expectClose, randomInputs } from '../support/numbers.js';
 import { cases, ids } from '../support/programs.js';
 import { runSchedule } from '../support/run-schedule.js';
 
-describe.each(cases)('$name', ({ build }) => {
-  const b = new Builder();
-  const { y, wrt } = build(b);
-  const name = (v: (typeof wrt)[number]) => (v.node.op as { name: string }).name;
-  const u = b.input('u', y.type);
-  const along = new Map(wrt.map((v) => [v, b.input(`dot ${name(v)}`, v.type)]));
-  const bars = adjoint(b, [{ value: y, adjoint: u }], wrt);
-  const [jv] = tangent(b, [y], along);
-  const hv = tangent(b, bars, along);
-  const program = b.build({
-    out: y,
-    jv: jv!,
-    ...Object.fromEntries(bars.map((v, i) => [`bar ${name(wrt[i]!)}`, v])),
-    ...Object.fromEntries(hv.map((v, i) => [`hv ${name(wrt[i]!)}`, v])),
-  });
+describe.each(cases)('$name', (given) => {
+  const program = withDerivatives(given);
   const inputs = randomInputs(program, 11, ids);
   const expected = interpret(program, inputs);
 

@@ -13,7 +13,7 @@ const LINES = [
 
 export const TINY_TEXT = Array.from({ length: 24 }, (_, i) => `${LINES[i % LINES.length]}\n`).join('');
 
-export const TINY_CONFIG = resolveTrainConfig({
+const TINY_CONFIG = resolveTrainConfig({
   ...{ hidden: 48, batch: 8, unroll: 16, steps: 150, lr: 0.02, schedule: 'constant' },
   ...{ validationFraction: 0, seed: 7 },
 });

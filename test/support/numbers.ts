@@ -32,7 +32,7 @@ export function expectClose(
   throw new Error(`${what}: largest relative difference ${error.toExponential(2)}, allowed ${tolerance}`);
 }
 
-export function normals(random: CounterRandom, size: number, scale = 1): Float64Array {
+function normals(random: CounterRandom, size: number, scale = 1): Float64Array {
   return Float64Array.from({ length: size }, () => scale * random.normal());
 }
 

@@ -6,7 +6,7 @@ import { WebGpuBackend } from './webgpu-backend.js';
  * Every kernel writes its workgroup memory before it reads it, so the zeros that WebGPU puts there first are for
  * nothing. On SwiftShader they are most of a shader's time to compile, and up to half of its time to run.
  */
-export const defaultToggles = ['enable-dawn-features=disable_workgroup_init'] as const;
+const defaultToggles = ['enable-dawn-features=disable_workgroup_init'] as const;
 
 /** One for each set of toggles, for as long as the process lives: Dawn's objects must not outlive what made them. */
 const loaded = new Map<string, GPU>();

@@ -54,7 +54,7 @@ export function mapOperands(scalar: Scalar, map: <A extends Affine>(operand: A) 
 }
 
 /** The operands in memory that scalars read. */
-export function loadedRefs(scalars: readonly Scalar[]): Ref[] {
+function loadedRefs(scalars: readonly Scalar[]): Ref[] {
   return scalars.flatMap((scalar) => {
     if (scalar.kind === 'load') return scalar.gather ? [scalar.ref, scalar.gather.ids] : [scalar.ref];
     return scalar.kind === 'random' ? [scalar.key] : [];

@@ -9,7 +9,7 @@ export const baseOf =
     f.global(buffer);
 
 /** Memory for intermediate results of stages, handed out in order until it is reset. */
-export class Region {
+class Region {
   #used = 0;
   #peak = 0;
 

@@ -129,7 +129,7 @@ export const polynomial = (x: Expression, coefficients: readonly number[]): Expr
     );
 
 /** An address with a constant added: instructions carry offsets, but only those that are not negative. */
-export function at(address: Expression, byteOffset: number): { address: Expression; offset: number } {
+function at(address: Expression, byteOffset: number): { address: Expression; offset: number } {
   return byteOffset >= 0
     ? { address, offset: byteOffset }
     : { address: i32.plus(address, byteOffset), offset: 0 };
