@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { interpret } from '../../src/backend/cpu/interpret.js';
 import { Builder } from '../../src/program/builder.js';
@@ -6,6 +7,7 @@ import { schedule } from '../../src/schedule/index.js';
 import { withDerivatives } from '../support/derivatives.js';
 import { expectClose, randomInputs } from '../support/numbers.js';
 import { cases, ids } from '../support/programs.js';
+import { randomDerivatives, randomOps } from '../support/random-programs.js';
 import { runSchedule } from '../support/run-schedule.js';
 
 describe.each(cases)('$name', (given) => {
@@ -34,4 +36,25 @@ it('is the same schedule each time', () => {
     return schedule(b.build({ out: y }));
   };
   expect(make()).toEqual(make());
+});
+
+it('keeps the values of random programs and their second derivatives, whatever the order of elements', () => {
+  fc.assert(
+    fc.property(randomOps, fc.integer({ min: 0, max: 1e6 }), (ops, seed) => {
+      const program = randomDerivatives(ops);
+      const inputs = randomInputs(program, seed);
+      const expected = interpret(program, inputs);
+      const planned = schedule(program);
+      for (const backwards of [false, true]) {
+        const out = runSchedule(planned, inputs, backwards);
+        for (const key of Object.keys(expected)) {
+          const scale = 1 + Math.max(...expected[key]!.map(Math.abs));
+          expected[key]!.forEach((x, i) =>
+            expect(Math.abs(out[key]![i]! - x) / scale).toBeLessThanOrEqual(1e-11),
+          );
+        }
+      }
+    }),
+    { numRuns: 40 },
+  );
 });

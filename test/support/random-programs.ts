@@ -1,0 +1,95 @@
+/** Random programs on [3, 3] matrices, some of them inside scans, with the derivatives of a loss at their end. */
+import fc from 'fast-check';
+import { gradient } from '../../src/program/adjoint.js';
+import { Builder } from '../../src/program/builder.js';
+import { float, type Program, type Value } from '../../src/program/program.js';
+import { tangent } from '../../src/program/tangent.js';
+
+const straight = [
+  'tanh',
+  'sigmoid',
+  'softplus',
+  'mul',
+  'add',
+  'gemm',
+  'transpose',
+  'softmax',
+  'halves',
+  'centre',
+] as const;
+
+export type RandomOp =
+  | (typeof straight)[number]
+  | {
+      readonly scan: readonly (typeof straight)[number][];
+      readonly direction: 1 | -1;
+      readonly stacked: boolean;
+    };
+
+export const randomOps: fc.Arbitrary<RandomOp[]> = fc.array(
+  fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom<RandomOp>(...straight) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        scan: fc.array(fc.constantFrom(...straight), { minLength: 1, maxLength: 4 }),
+        direction: fc.constantFrom<1 | -1>(1, -1),
+        stacked: fc.boolean(),
+      }),
+    },
+  ),
+  { minLength: 1, maxLength: 6 },
+);
+
+function apply(b: Builder, op: RandomOp, x: Value, w: Value): Value {
+  if (typeof op === 'object') {
+    const xs = b.mul(b.broadcast(x, [4, 3, 3]), b.full([4, 1, 1], 0.5));
+    const { finals, stacks } = b.scan(
+      { length: 4, direction: op.direction, constants: [w], initial: [x, w], xs: [xs] },
+      (s, { constants: [w], carries: [h, c], xs: [x] }) => {
+        let next = s.add(h!, s.gemm(x!, w!));
+        for (const inner of op.scan) next = apply(s, inner, next, w!);
+        const other = s.call('tanh', s.add(c!, next));
+        return { carries: [s.call('tanh', next), other], stacks: [s.mul(next, other)] };
+      },
+    );
+    return op.stacked ? b.sum(stacks[0]!, [0]) : b.add(finals[0]!, finals[1]!);
+  }
+  switch (op) {
+    case 'mul':
+      return b.mul(x, w);
+    case 'add':
+      return b.add(x, b.slice(w, 0, 1, 1));
+    case 'gemm':
+      return b.gemm(x, w, { transB: true });
+    case 'transpose':
+      return b.transpose(x, [1, 0]);
+    case 'softmax':
+      return b.softmax(x);
+    case 'halves':
+      return b.concat([b.slice(x, 1, 2, 1), b.slice(x, 1, 0, 2)], 1);
+    case 'centre':
+      return b.sub(x, b.reshape(b.mul(b.sum(x, [1]), b.constant(1 / 3)), [3, 1]));
+    default:
+      return b.call(op, x);
+  }
+}
+
+/** Gradient g by w, Hessian products hu and hv along u and v, and the tangent jv, of a loss of random operations. */
+export function randomDerivatives(ops: readonly RandomOp[]): Program {
+  const b = new Builder();
+  const [x, w, u, v] = ['x', 'w', 'u', 'v'].map((n) => b.input(n, float(3, 3))) as [
+    Value,
+    Value,
+    Value,
+    Value,
+  ];
+  let y = x;
+  for (const op of ops) y = apply(b, op, y, w);
+  const loss = b.sumAll(b.mul(y, b.call('tanh', y)));
+  const [g] = gradient(b, loss, [w]);
+  const [hu] = tangent(b, [g!], new Map([[w, u]]));
+  const [hv] = tangent(b, [g!], new Map([[w, v]]));
+  const [jv] = tangent(b, [loss], new Map([[w, v]]));
+  return b.build({ g: g!, hu: hu!, hv: hv!, jv: jv! });
+}
