@@ -72,7 +72,7 @@ describe('eigenvalue bounds', () => {
     }
   });
 
-  it('Naumov (108): fails for H_U in up to 10 % of the networks, which M + M^T moves', () => {
+  it('Naumov (108): fails for H_U in some networks (table: up to 10 %), by the terms M + M^T', () => {
     const shares = new Map<string, number>();
     let worst: { net: Recurrent; by: number } | null = null;
     const count = 30;
