@@ -38,7 +38,7 @@ export function together(
 
 /**
  * How far a random network of ours may be from the table's. The seeds are of networks like those: from one network to
- * the next the errors spread over a factor of ten. They stay far above rounding in all that were tried.
+ * the next the errors spread over a factor of ten, and in a few an error vanishes by itself.
  */
 const FACTOR = 3;
 
