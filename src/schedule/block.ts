@@ -108,7 +108,7 @@ export class Block {
     if (group !== undefined && group !== null && this.#canCopyIn(group, value)) group.copies.push(copy);
     else {
       const shape = value.type.shape;
-      const found = this.#candidates(shape).find((g) => this.#computable(value, this.#own(g), g));
+      const found = this.#candidates(shape).find((g) => this.#computable(value, this.#inPlace(g), g));
       (found ?? this.#open('pointwise', shape, [])).copies.push(copy);
     }
     // Whoever reads the copy's target reads it after its group.
@@ -187,7 +187,7 @@ export class Block {
   }
 
   /** The access of a nest's own place to a tensor of as many elements. */
-  #own(group: Group): Access {
+  #inPlace(group: Group): Access {
     return identity(group.shape, this.length === null ? 0 : 1);
   }
 
@@ -201,15 +201,17 @@ export class Block {
       nodes,
     };
     this.groups.push(group);
-    for (const node of nodes) for (const v of node.outputs) this.#own_(v, group);
+    for (const node of nodes) for (const v of node.outputs) this.#assign(v, group);
     return group;
   }
 
-  #own_(value: Value, group: Group): void {
+  /** Makes a group the one that computes a value. */
+  #assign(value: Value, group: Group): void {
     this.#memberOf.set(value, group);
     this.#readyAt.set(value, group.index);
   }
 
+  /** Groups that a pointwise value of a shape may join, the latest first. */
   #candidates(shape: readonly number[]): Group[] {
     const size = sizeOf(shape);
     return this.groups
@@ -222,10 +224,10 @@ export class Block {
 
   #placePointwise(value: Value): void {
     const group =
-      this.#candidates(value.type.shape).find((g) => this.#computable(value, this.#own(g), g, true)) ??
+      this.#candidates(value.type.shape).find((g) => this.#computable(value, this.#inPlace(g), g, true)) ??
       this.#open('pointwise', value.type.shape, []);
     group.members.push(value);
-    this.#own_(value, group);
+    this.#assign(value, group);
   }
 
   #placeGemm(node: Node): void {
@@ -246,7 +248,7 @@ export class Block {
     if (group === undefined) this.#open('gemm', shape, [node]);
     else {
       group.nodes.push(node);
-      this.#own_(node.outputs[0]!, group);
+      this.#assign(node.outputs[0]!, group);
     }
   }
 
@@ -299,7 +301,7 @@ export class Block {
     return (
       group.kind !== 'scan' &&
       sizeOf(group.shape) === sizeOf(value.type.shape) &&
-      this.#computable(value, this.#own(group), group)
+      this.#computable(value, this.#inPlace(group), group)
     );
   }
 
@@ -322,7 +324,7 @@ export class Block {
       if (owner === group) {
         if (group.kind === 'gemm' && group.nodes.some((n) => n.outputs[0] === base))
           return this.slotOf(group, base, by) !== null;
-        return sameAccess(normal(by, extents), normal(this.#own(group), extents));
+        return sameAccess(normal(by, extents), normal(this.#inPlace(group), extents));
       }
       if (owner !== undefined) return owner.index < group.index;
       if (base.node.op.kind === 'constant' || base.node.op.kind === 'iota') return true;
