@@ -75,27 +75,27 @@ function divide(op: ScanOp): { early: Set<Node>; late: Set<Node> } {
     if (node.outputs.some((v) => users.get(v)?.some((u) => early.has(u))) && node.op.kind !== 'input')
       early.add(node);
   }
-  for (const node of [...early]) if (!node.inputs.every(isEarly)) early.delete(node);
+  for (const node of nodes) if (!node.inputs.every(isEarly)) early.delete(node);
 
-  // After: nothing that the carries or the stacks of the loop need; and heavy, or fed by what is late, or feeding
-  // only what is late from values that are at hand outside anyway.
-  const carriesNeed = new Set<Value>(op.body.outputs.slice(0, op.carries));
-  for (let i = nodes.length - 1; i >= 0; i--) {
-    const node = nodes[i]!;
-    if (node.outputs.some((v) => carriesNeed.has(v))) for (const v of node.inputs) carriesNeed.add(v);
-  }
+  // After: nothing that the carries or what cannot be lifted need; and heavy, or fed by what is late, or feeding only
+  // what is late from values that are at hand outside anyway.
   const summed = new Set(op.ports.flatMap((p) => (p.kind === 'sum' ? [op.body.outputs[p.output]!] : [])));
   const stacked = new Set(op.ports.flatMap((p) => (p.kind === 'stack' ? [op.body.outputs[p.output]!] : [])));
+  const isOnlySummed = (v: Value) => summed.has(v) && !stacked.has(v) && !users.has(v);
+  const canLeave = (node: Node) =>
+    canLift(node, (v) => varying.has(v)) || (node.op.kind === 'scatterAdd' && isOnlySummed(node.outputs[0]!));
+  const inside = new Set<Value>(op.body.outputs.slice(0, op.carries));
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i]!;
+    if (!canLeave(node) || node.outputs.some((v) => inside.has(v)))
+      for (const v of node.inputs) inside.add(v);
+  }
   const late = new Set<Node>();
   const canBeLate = (node: Node) =>
     node.op.kind !== 'input' &&
     !early.has(node) &&
-    !node.outputs.some((v) => carriesNeed.has(v)) &&
-    (canLift(node, (v) => varying.has(v)) ||
-      (node.op.kind === 'scatterAdd' &&
-        summed.has(node.outputs[0]!) &&
-        !stacked.has(node.outputs[0]!) &&
-        !users.has(node.outputs[0]!)));
+    canLeave(node) &&
+    !node.outputs.some((v) => inside.has(v));
   for (const node of nodes)
     if (canBeLate(node) && (isHeavy(node) || node.inputs.some((v) => late.has(v.node)))) late.add(node);
   const outside = (v: Value) =>
