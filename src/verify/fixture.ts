@@ -12,7 +12,8 @@ export type Tensors = Readonly<Record<string, FixtureTensor>>;
 
 export interface FixtureCase {
   readonly name: string;
-  readonly system: string;
+  /** The network, by the name of the format; null: the case is of no network. */
+  readonly system: string | null;
   /** Sizes, head and options, as the system understands them. */
   readonly config: JsonRecord;
   readonly params: Tensors;
@@ -54,8 +55,11 @@ export function parseFixture(text: string, where: string): Fixture {
     const at = `cases[${i}]`;
     if (!isRecord(item)) return bad(at, 'a case must be an object');
     const { name, system, config, params, data, ...rest } = item;
-    if (typeof name !== 'string' || typeof system !== 'string')
-      return bad(at, 'a case needs a name and a system');
+    if (typeof name !== 'string') return bad(at, 'a case needs a name');
+    // Not every case is of a network: a file may hold the values of a preprocessing, say.
+    if (system === undefined)
+      return { name, system: null, config: {}, params: {}, data: {}, rest: item as JsonRecord };
+    if (typeof system !== 'string') return bad(`${at}.system`, 'a system is a name');
     if (!isRecord(config)) return bad(`${at}.config`, 'a case needs a config');
     return {
       name,
