@@ -35,7 +35,9 @@ export { recurrent, recurrentParameters, stateShapes } from './model/recurrent.j
 export type { AdamOptions } from './optim/adam.js';
 export { adam } from './optim/adam.js';
 export type { Optimizer, UpdateInputs } from './optim/optimizer.js';
-export { clipByGlobalNorm } from './optim/optimizer.js';
+export { clipByGlobalNorm, clipByValue } from './optim/optimizer.js';
+export type { RmsPropOptions } from './optim/rmsprop.js';
+export { rmsProp } from './optim/rmsprop.js';
 export type { SgdOptions } from './optim/sgd.js';
 export { sgd } from './optim/sgd.js';
 export { adjoint, gradient } from './program/adjoint.js';
@@ -58,6 +60,7 @@ export type { EvaluationSizes } from './train/evaluator.js';
 export { Evaluator } from './train/evaluator.js';
 export type { FitEvent, FitOptions, FitResult, Measured, Validation } from './train/fit.js';
 export { fit } from './train/fit.js';
+export type { LearningRateConfig } from './train/learning-rate.js';
 export { learningRate } from './train/learning-rate.js';
 export type { SampleOptions } from './train/sampler.js';
 export { sample } from './train/sampler.js';

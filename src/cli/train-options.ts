@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { BACKENDS, CELLS, type TrainConfigInput } from '../train/config.js';
+import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES, type TrainConfigInput } from '../train/config.js';
 import { anyNumberOption } from './options.js';
 
 /** What `train` takes after its preset, as commander hands it over. */
@@ -14,6 +14,11 @@ export interface TrainOptions {
   readonly epochs?: number;
   readonly lr?: number;
   readonly clip?: number;
+  readonly clipValue?: number;
+  readonly dropout?: number;
+  readonly optimizer?: string;
+  readonly weightDecay?: number;
+  readonly schedule?: string;
   readonly seed?: number;
   readonly backend?: string;
   readonly out?: string;
@@ -39,6 +44,11 @@ export function addTrainOptions(command: Command): Command {
   number('--epochs', 'n', 'passes over the text to make, instead of --steps');
   number('--lr', 'x', 'the largest learning rate');
   number('--clip', 'x', 'the global norm that gradients are clipped to; 0 for no clipping');
+  number('--clip-value', 'x', 'what each element of the gradient is limited to; 0 for no limit');
+  number('--dropout', 'p', 'the probability that a unit between two layers is dropped');
+  command.option('--optimizer <name>', `how weights are updated: ${OPTIMIZERS.join(', ')}`);
+  number('--weight-decay', 'x', 'decoupled with adamw, an L2 penalty with the others');
+  command.option('--schedule <name>', `of the learning rate: ${SCHEDULES.join(', ')}`);
   number('--seed', 'n', 'of initialisation and dropout');
   command.option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`);
   command.option('--out <dir>', 'the folder for checkpoints');
@@ -55,5 +65,6 @@ export function configOf({ text, resume, json, ...config }: TrainOptions): Train
 /** The name of a configuration's key in errors: the option, where it has been given, or the key itself. */
 export function optionName(options: TrainOptions): (key: string) => string {
   const given = new Map(Object.entries(configOf(options)));
-  return (key) => (given.get(key) === undefined ? key : `--${key}`);
+  const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return (key) => (given.get(key) === undefined ? key : flag(key));
 }

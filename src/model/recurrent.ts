@@ -1,5 +1,5 @@
 /** Recurrent layers: a cell run over time, stacked, in one direction or both, with PyTorch's names and layout. */
-import { type Cell, type CellSizes, runStep } from '../cells/cell.js';
+import { type Cell, type CellSizes, outputFeatures as cellOutput, runStep } from '../cells/cell.js';
 import type { Builder } from '../program/builder.js';
 import { type Shape, sizeOf, type Value } from '../program/program.js';
 
@@ -44,7 +44,7 @@ export function layerSizes(config: RecurrentConfig, layer: number): CellSizes {
 /** Features of the last layer's output. */
 export function outputFeatures(config: RecurrentConfig): number {
   const sizes = { input: config.input, hidden: config.hidden, projection: config.projection ?? 0 };
-  return directionsOf(config).length * config.cell.state(sizes)[config.cell.output]!;
+  return directionsOf(config).length * cellOutput(config.cell, sizes);
 }
 
 /** Names and shapes of all parameters, layer by layer, forward before reverse. */

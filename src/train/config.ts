@@ -1,15 +1,16 @@
+import { cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import { refused, requireChoice, requireInteger, requireNumber, requireText } from '../ranges.js';
 
-export const CELLS = ['lstm'] as const;
-export const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'adam', 'adamw'] as const;
-export const SCHEDULES = ['constant', 'step', 'cosine'] as const;
+export const CELLS = Object.keys(cells);
+export const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw'] as const;
+export const SCHEDULES = ['constant', 'step', 'cosine', 'plateau'] as const;
 export const BACKENDS = ['auto', 'webgpu', 'cpu'] as const;
 
 /** What a character-level training run is made of. Plain JSON: a config file holds any part of it. */
 export interface TrainConfig {
-  /** The recurrent cell. */
-  readonly cell: (typeof CELLS)[number];
+  /** The recurrent cell, by its name in `src/cells/index.ts`. */
+  readonly cell: string;
   /** Units of each layer. */
   readonly hidden: number;
   /** Recurrent layers, stacked. */
@@ -26,6 +27,8 @@ export interface TrainConfig {
   readonly lr: number;
   /** The global norm that gradients are clipped to; 0 for no clipping. */
   readonly clip: number;
+  /** What each element of the gradient is limited to, after `clip`; 0 for no limit. */
+  readonly clipValue: number;
   /** The probability that a unit between two layers is dropped in training. */
   readonly dropout: number;
   /** What a character is to the first layer: a learned vector of this size, or a one-hot vector. */
@@ -33,11 +36,16 @@ export interface TrainConfig {
   readonly optimizer: (typeof OPTIMIZERS)[number];
   /** The weights' decay: with `adamw` decoupled from the gradient, with the others an L2 penalty. */
   readonly weightDecay: number;
+  /** Whether biases decay as well, and not only matrices. */
+  readonly decayBiases: boolean;
   /**
    * The learning rate after the warm-up: `constant`; `step`, a tenth of itself after one half of the steps
-   * and again after three quarters; `cosine`, along half a cosine down to 0 at the last step.
+   * and again after three quarters; `cosine`, along half a cosine down to 0 at the last step; `plateau`,
+   * `plateauFactor` times itself whenever more than `plateauPatience` validations in a row were no better.
    */
   readonly schedule: (typeof SCHEDULES)[number];
+  readonly plateauFactor: number;
+  readonly plateauPatience: number;
   /** Over how many first steps the learning rate rises linearly from 0. */
   readonly warmup: number;
   /** Of initialisation and dropout: the same seed on the same adapter gives the same bits. */
@@ -69,11 +77,15 @@ export const TRAIN_DEFAULTS: TrainConfig = {
   steps: 1000,
   lr: 0.002,
   clip: 5,
+  clipValue: 0,
   dropout: 0,
   embedding: 'one-hot',
   optimizer: 'adam',
   weightDecay: 0,
+  decayBiases: true,
   schedule: 'cosine',
+  plateauFactor: 0.1,
+  plateauPatience: 2,
   warmup: 0,
   seed: 1,
   backend: 'auto',
@@ -111,11 +123,15 @@ const CHECKS: { readonly [Key in keyof TrainConfig]-?: Check<NonNullable<TrainCo
   epochs: integer({ min: 1, max: 1_000_000 }),
   lr: (value, where) => requireNumber(value, where, { above: 0 }),
   clip: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
+  clipValue: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   dropout: (value, where) => requireNumber(value, where, { min: 0, below: 1 }),
   embedding: requireEmbedding,
   optimizer: (value, where) => requireChoice(value, where, OPTIMIZERS),
   weightDecay: (value, where) => requireNumber(value, where, { min: 0, max: 1 }),
+  decayBiases: requireBoolean,
   schedule: (value, where) => requireChoice(value, where, SCHEDULES),
+  plateauFactor: (value, where) => requireNumber(value, where, { above: 0, below: 1 }),
+  plateauPatience: integer(COUNT_OR_ZERO),
   warmup: integer(COUNT_OR_ZERO),
   seed: integer({ min: 0, max: 2 ** 32 - 1 }),
   backend: (value, where) => requireChoice(value, where, BACKENDS),
@@ -152,6 +168,11 @@ export function resolveTrainConfig(
   if (config.steps !== undefined && config.warmup >= config.steps) {
     throw refused(config.warmup, where('warmup'), `an integer below the number of steps, ${config.steps}`);
   }
+  if (config.schedule === 'plateau' && config.validationFraction === 0)
+    throw new KronogradError('OPTION', 'there is no plateau to see without validation', {
+      where: `${where('schedule')}, ${where('validationFraction')}`,
+      fix: 'keep a validationFraction above 0, or choose another schedule',
+    });
   return config;
 }
 
@@ -175,6 +196,11 @@ function requireKnownKeys(values: object, where: (key: string) => string): void 
     where: unknown.map(where).join(', '),
     fix: `use only ${CONFIG_KEYS.join(', ')}`,
   });
+}
+
+function requireBoolean(value: unknown, where: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw refused(value, where, 'true or false');
 }
 
 function requireEmbedding(value: unknown, where: string): number | 'one-hot' {

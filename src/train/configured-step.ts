@@ -18,11 +18,16 @@ export interface ConfiguredStep {
 
 /** The training step that a configuration asks for. */
 export function configuredStep(config: TrainConfig, vocabulary: Vocabulary): ConfiguredStep {
-  const { batch, unroll, clip, layers } = config;
+  const { batch, unroll, clip, clipValue, layers } = config;
   const model = languageModel(config, vocabulary);
   const optimizer = optimizerNamed(config.optimizer, config.weightDecay);
   // Between layers: with one layer there is nothing to drop.
   const dropout = layers > 1 ? config.dropout : 0;
-  const options = { batch, unroll, optimizer, clip, dropout, ringLength: RING_LENGTH };
+  // Without decay there is nothing that biases could be exempt from.
+  const decayBiases = config.decayBiases || config.weightDecay === 0;
+  const options = {
+    ...{ batch, unroll, optimizer, clip, clipValue, decayBiases, dropout },
+    ringLength: RING_LENGTH,
+  };
   return { model, optimizer, program: trainingStep(model, options) };
 }

@@ -2,7 +2,7 @@
 import type { LanguageModel } from '../model/language-model.js';
 import { textInputs } from '../model/language-model.js';
 import { meanWeight } from '../model/losses.js';
-import { clipByGlobalNorm, type Optimizer } from '../optim/optimizer.js';
+import { clipByGlobalNorm, clipByValue, type Optimizer } from '../optim/optimizer.js';
 import { gradient } from '../program/adjoint.js';
 import { Builder } from '../program/builder.js';
 import { float, int, type Program, type Value } from '../program/program.js';
@@ -13,6 +13,10 @@ export interface StepOptions {
   readonly optimizer: Optimizer;
   /** Largest norm of the gradient; 0: no clipping. */
   readonly clip: number;
+  /** Largest element of the gradient, after that; 0 or absent: no clipping. */
+  readonly clipValue?: number;
+  /** Whether biases decay too; true unless given. */
+  readonly decayBiases?: boolean;
   readonly dropout: number;
   /** Losses and norms are kept for this many steps before they are written over. */
   readonly ringLength: number;
@@ -27,10 +31,10 @@ export const scalarNames = (optimizer: Optimizer): string[] => [
 /**
  * One step of truncated BPTT: forward, backward, clipping and the optimizer's update, in one program.
  * Inputs: theta, the optimizer's slots, the state, characters and targets [T, r], the scalars, the rings
- * `losses` and `norms`, and with dropout the generator's `key`. Outputs update theta, slots, state and rings.
+ * `losses` and `norms`, with dropout the generator's `key`, and `decays` (see UpdateInputs) where not all decay. Outputs update theta, slots, state and rings.
  */
 export function trainingStep(model: LanguageModel, options: StepOptions): Program {
-  const { batch, unroll, optimizer, clip, dropout, ringLength } = options;
+  const { batch, unroll, optimizer, clip, clipValue = 0, dropout, ringLength } = options;
   const on = new Builder();
   const { size } = model.parameters;
   const theta = on.input('theta', float(size));
@@ -50,7 +54,13 @@ export function trainingStep(model: LanguageModel, options: StepOptions): Progra
   const loss = model.loss(on, forward.logits, targets, meanWeight(on, [unroll, batch]));
   const [raw] = gradient(on, loss, [theta]) as [Value];
   const clipped = clipByGlobalNorm(on, raw, clip);
-  const updated = optimizer.update(on, { theta, gradient: clipped.gradient, slots, scalars });
+  const updated = optimizer.update(on, {
+    theta,
+    gradient: clipByValue(on, clipped.gradient, clipValue),
+    slots,
+    scalars,
+    decays: options.decayBiases === false ? on.input('decays', float(size)) : undefined,
+  });
 
   const ring = (name: string, value: Value) => {
     const before = on.input(name, float(ringLength));

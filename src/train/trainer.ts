@@ -67,6 +67,7 @@ export class Trainer implements Disposable {
     this.#scope = scope;
     this.#tensors = programTensors(backend, program, scope);
     this.#evaluator = scope.own(new Evaluator(backend, model, config));
+    this.#tensors.decays?.write(model.parameters.matrixMask());
     [this.#dropoutKey] = threefry2x32(config.seed, RANDOM_STREAMS.dropout, 0, 0);
   }
 
@@ -140,13 +141,12 @@ export class Trainer implements Disposable {
 
   /** One update. Returns before a GPU is done; what became of it is told by `losses`. */
   step(batch: TextBatch): void {
-    const { config, data } = this;
     const tensors = this.#tensors;
     const step = this.#stepsDone + 1;
     if (batch.firstOfEpoch) resetState(tensors);
     const scalars: Readonly<Record<string, number>> = {
       slot: (step - 1) % RING_LENGTH,
-      ...this.#optimizer.scalars(step, learningRate(config, step, data.steps)),
+      ...this.#optimizer.scalars(step, this.#learningRate(step)),
     };
     tensors.characters!.write(batch.inputs);
     tensors.targets!.write(batch.targets);
@@ -216,6 +216,11 @@ export class Trainer implements Disposable {
       position,
       history,
     };
+  }
+
+  #learningRate(step: number): number {
+    const losses = this.history.flatMap(({ validationLoss }) => validationLoss ?? []);
+    return learningRate(this.config, step, this.data.steps, losses);
   }
 
   #load({ optimizer, state, position, history }: Checkpoint, theta: FlatParameters, where: string): void {

@@ -69,6 +69,11 @@ describe('presets', () => {
     ['--lr', '0', '--lr cannot be 0'],
     ['--cell', 'gru2', '--cell cannot be "gru2"'],
     ['--backend', 'cuda', '--backend cannot be "cuda"'],
+    ['--optimizer', 'lbfgs', '--optimizer cannot be "lbfgs"'],
+    ['--schedule', 'linear', '--schedule cannot be "linear"'],
+    ['--dropout', '1', '--dropout cannot be 1'],
+    ['--clip-value', '-1', '--clip-value cannot be -1'],
+    ['--weight-decay', '2', '--weight-decay cannot be 2'],
   ])('%s %s is refused by name', async (flag, value, message) => {
     await expect(loadTrainingSetup('moby-dick', parsed(flag, value), cpu)).rejects.toMatchObject({
       code: 'OPTION',
