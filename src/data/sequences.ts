@@ -54,6 +54,12 @@ export interface SequenceBatch {
   /** [T, r]: 1 up to a sequence's end, 0 after it; left out when every sequence has T steps. */
   readonly mask?: Float32Array;
   /**
+   * What each target counts in the mean over all that count: [r], or [T, r] where every step has a target. 0 past a sequence's end and for sequences that are not real.
+   */
+  readonly weight: Float32Array;
+  /** How many targets count: to average the losses of batches, weigh them by it. */
+  readonly targetCount: number;
+  /**
    * How many of the r sequences are real: the rest, at the end of an evaluation, repeat the last real one and must
    * not count. Always r in training.
    */
@@ -133,6 +139,7 @@ export class SequenceStream {
       inputs,
       targets,
       ...(mask === undefined ? {} : { mask }),
+      ...weigh(target.perStep ? (mask ?? new Float32Array(steps * batch).fill(1)) : undefined, batch, count),
       count,
       firstOfEpoch: chunk === 0,
       epoch,
@@ -157,6 +164,19 @@ export class SequenceStream {
       this.#order = { epoch, indices: permutation(this.source.count, this.#seed, epoch) };
     return this.#order.indices[number]!;
   }
+}
+
+/** The weights of the targets that count, all alike and 1 together, and how many they are. */
+function weigh(
+  /** [T, r], where every step has a target. */
+  steps: Float32Array | undefined,
+  batch: number,
+  count: number,
+): Pick<SequenceBatch, 'weight' | 'targetCount'> {
+  const counts = steps ?? new Float32Array(batch).fill(1);
+  const weight = counts.map((each, index) => (index % batch < count ? each : 0));
+  const targetCount = weight.reduce((sum, each) => sum + each, 0);
+  return { weight: weight.map((each) => each / targetCount), targetCount };
 }
 
 /** 0 .. count - 1 in the order of an epoch (Fisher and Yates). */

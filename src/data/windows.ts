@@ -2,6 +2,7 @@
 import { KronogradError } from '../errors.js';
 import { requireInteger, requireNumber } from '../ranges.js';
 import type { SequenceSource, Slot, TargetSpec } from './sequences.js';
+import { Standardiser } from './standardise.js';
 
 export interface Series {
   /** [n, columns], oldest row first: element (i, j) is at index i * columns + j. */
@@ -171,4 +172,19 @@ export function seriesWindows(
     validation: fractions.validation === 0 ? undefined : new SeriesWindows(series, parts.validation),
     test: fractions.test === 0 ? undefined : new SeriesWindows(series, parts.test),
   };
+}
+
+/**
+ * A series with every column standardised by its training rows alone, and what turns forecasts back:
+ * `standardiser.inverseOf(targetColumn, forecast)`.
+ */
+export function standardiseSeries<S extends Series>(
+  series: S,
+  training: RowRange,
+): { readonly series: S; readonly standardiser: Standardiser } {
+  const { values, columns } = series;
+  const standardiser = new Standardiser(columns).add(
+    values.subarray(training.begin * columns, training.end * columns),
+  );
+  return { series: { ...series, values: standardiser.transform(values) }, standardiser };
 }

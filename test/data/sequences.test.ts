@@ -6,6 +6,7 @@ import {
   permutation,
   type SequenceBatch,
   SequenceSet,
+  type SequenceSource,
   SequenceStream,
 } from '../../src/data/sequences.js';
 
@@ -44,6 +45,32 @@ describe('SequenceStream', () => {
     const batch = new SequenceStream(numbered(4), { batch: 4 }).at(0);
     expect(batch.targets).toEqual(Int32Array.of(0, 1, 0, 1));
     expect('mask' in batch).toBe(false);
+  });
+
+  test('weights average over the targets that are real', () => {
+    const whole = new SequenceStream(ragged, { batch: 2, remainder: 'keep' });
+    expect(whole.at(0)).toMatchObject({ weight: Float32Array.of(0.5, 0.5), targetCount: 2 });
+    expect(whole.at(1)).toMatchObject({ weight: Float32Array.of(1, 0), targetCount: 1 });
+    // Every step has a target: lengths 1 and 3 of T = 3, and 2 alone in the last batch.
+    const lengths = [1, 3, 2];
+    const source: SequenceSource = {
+      count: 3,
+      steps: 3,
+      features: 1,
+      target: { kind: 'classes', size: 2, perStep: true },
+      masked: true,
+      write: (index, { mask, place, batch }) => {
+        for (let time = lengths[index]!; time < 3; time += 1) mask![time * batch + place] = 0;
+      },
+    };
+    const steps = new SequenceStream(source, { batch: 2, remainder: 'keep' });
+    expect(steps.at(0)).toMatchObject({
+      weight: Float32Array.of(0.25, 0.25, 0, 0.25, 0, 0.25),
+      targetCount: 4,
+    });
+    expect(steps.at(1)).toMatchObject({ weight: Float32Array.of(0.5, 0, 0.5, 0, 0, 0), targetCount: 2 });
+    const unmasked = new SequenceStream({ ...source, masked: false, write: () => {} }, { batch: 3 });
+    expect(unmasked.at(0).targetCount).toBe(9);
   });
 
   test('an epoch has every sequence once, in another order each time', async () => {
