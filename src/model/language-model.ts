@@ -3,13 +3,13 @@ import { cellNamed } from '../cells/index.js';
 import type { Builder } from '../program/builder.js';
 import { int, type Shape, type Value } from '../program/program.js';
 import { softmaxCrossEntropy } from './losses.js';
-import { type ParameterSpec, Parameters } from './parameters.js';
+import { linearSpecs, Parameters } from './parameters.js';
 import {
   type Dropout,
   outputFeatures,
   type RecurrentConfig,
   recurrent,
-  recurrentParameters,
+  recurrentSpecs,
   stateShapes,
 } from './recurrent.js';
 
@@ -30,27 +30,20 @@ export class LanguageModel {
     const { vocabulary, hidden, layers, embedding } = config;
     const cell = cellNamed(config.cell);
     this.#recurrent = { cell, input: embedding === 'one-hot' ? vocabulary : embedding, hidden, layers };
-    const features = outputFeatures(this.#recurrent);
-    // PyTorch's own initialisations: embeddings N(0, 1), recurrent layers U(+-1/sqrt(hidden)), linear U(+-1/sqrt(inputs)).
-    const uniform = (n: number) => ({ kind: 'uniform' as const, scale: 1 / Math.sqrt(n) });
-    const specs: ParameterSpec[] = Object.entries(recurrentParameters(this.#recurrent)).map(
-      ([name, shape]) => ({
-        name: `${cell.name}.${name}`,
-        shape,
-        init: uniform(hidden),
-      }),
-    );
-    if (embedding !== 'one-hot')
-      specs.unshift({
-        name: 'embedding.weight',
-        shape: [vocabulary, embedding],
-        init: { kind: 'normal', scale: 1 },
-      });
-    specs.push(
-      { name: 'head.weight', shape: [vocabulary, features], init: uniform(features) },
-      { name: 'head.bias', shape: [vocabulary], init: uniform(features) },
-    );
-    this.parameters = new Parameters(specs);
+    this.parameters = new Parameters([
+      // As PyTorch's embeddings begin.
+      ...(embedding === 'one-hot'
+        ? []
+        : [
+            {
+              name: 'embedding.weight',
+              shape: [vocabulary, embedding],
+              init: { kind: 'normal', scale: 1 } as const,
+            },
+          ]),
+      ...recurrentSpecs(this.#recurrent),
+      ...linearSpecs('head', outputFeatures(this.#recurrent), vocabulary),
+    ]);
   }
 
   /** Shapes of the carried state for r streams. */

@@ -11,6 +11,15 @@ export interface ParameterSpec {
   readonly init: { readonly kind: 'uniform' | 'normal'; readonly scale: number };
 }
 
+/** Weight [outputs, inputs] and bias [outputs], each U(+-1/sqrt(inputs)) as PyTorch's linear layers begin. */
+export function linearSpecs(name: string, inputs: number, outputs: number): ParameterSpec[] {
+  const init = { kind: 'uniform', scale: 1 / Math.sqrt(inputs) } as const;
+  return [
+    { name: `${name}.weight`, shape: [outputs, inputs], init },
+    { name: `${name}.bias`, shape: [outputs], init },
+  ];
+}
+
 export class Parameters {
   readonly #offsets = new Map<string, { spec: ParameterSpec; offset: number }>();
   /** Elements in all. */
