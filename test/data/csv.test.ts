@@ -49,7 +49,7 @@ describe('CSV', () => {
     expect(table.columns).toEqual([Float64Array.of(2, 4), Float64Array.of(1, 3)]);
   });
 
-  test('reads back any finite numbers, wherever the chunks of bytes end', async () => {
+  test('reads back any finite numbers', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer()), {
@@ -60,7 +60,7 @@ describe('CSV', () => {
         async (rows, end) => {
           const text = ['x,y', ...rows.map((row) => row.map(String).join(','))].join(end);
           const table = await parseCsv(text);
-          expect(tableValues(table)).toEqual(Float64Array.from(rows.flat()));
+          expect(tableValues(table)).toEqual(Float64Array.from(rows.flat(), (value) => value + 0)); // String(-0) is 0
         },
       ),
       { numRuns: 50 },
