@@ -54,7 +54,8 @@ export interface SequenceBatch {
   /** [T, r]: 1 up to a sequence's end, 0 after it; left out when every sequence has T steps. */
   readonly mask?: Float32Array;
   /**
-   * What each target counts in the mean over all that count: [r], or [T, r] where every step has a target. 0 past a sequence's end and for sequences that are not real.
+   * What each target counts in the mean over all that count: [r], or [T, r] where every step has a target. 0 past a
+   * sequence's end and for sequences that are not real.
    */
   readonly weight: Float32Array;
   /** How many targets count: to average the losses of batches, weigh them by it. */
