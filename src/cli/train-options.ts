@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES, type TrainConfigInput } from '../train/config.js';
+import type { TrainConfigInput } from '../train/config.js';
+import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES } from '../train/run-config.js';
 import { anyNumberOption } from './options.js';
 
 /** What `train` takes after its preset, as commander hands it over. */

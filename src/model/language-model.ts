@@ -1,8 +1,9 @@
 /** A character language model: embedding or one-hot input, stacked recurrent layers, a linear head. */
 import { cellNamed } from '../cells/index.js';
 import type { Builder } from '../program/builder.js';
-import { int, type Shape, type Value } from '../program/program.js';
-import { softmaxCrossEntropy } from './losses.js';
+import { int, type Shape, type Type, type Value } from '../program/program.js';
+import { meanWeight, softmaxCrossEntropy } from './losses.js';
+import type { Model, ModelInputs, ModelOutputs } from './model.js';
 import { linearSpecs, Parameters } from './parameters.js';
 import {
   type Dropout,
@@ -22,7 +23,7 @@ export interface LanguageModelConfig {
   readonly embedding: number | 'one-hot';
 }
 
-export class LanguageModel {
+export class LanguageModel implements Model {
   readonly parameters: Parameters;
   readonly #recurrent: RecurrentConfig;
 
@@ -51,6 +52,19 @@ export class LanguageModel {
     return stateShapes(this.#recurrent, r);
   }
 
+  /** Characters and the ones that follow them. */
+  batchTypes(T: number, r: number): Record<string, Type> {
+    return { characters: int(T, r), targets: int(T, r) };
+  }
+
+  /** The mean loss over all characters, and the logits. */
+  forward(on: Builder, { theta, batch, state, dropout }: ModelInputs): ModelOutputs {
+    const { characters, targets } = batch;
+    const { logits, state: after } = this.logits(on, theta, characters!, state, dropout);
+    const loss = this.loss(on, logits, targets!, meanWeight(on, targets!.type.shape));
+    return { loss, prediction: logits, state: after };
+  }
+
   /** Logits [T, r, vocabulary] for characters [T, r], and the state behind the last of them. */
   logits(
     on: Builder,
@@ -77,9 +91,3 @@ export class LanguageModel {
     return softmaxCrossEntropy(on, logits, targets, weight);
   }
 }
-
-/** The inputs of every program over text: characters and the ones that follow them, [T, r]. */
-export const textInputs = (on: Builder, length: number, r: number) => ({
-  characters: on.input('characters', int(length, r)),
-  targets: on.input('targets', int(length, r)),
-});

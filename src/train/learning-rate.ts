@@ -1,14 +1,14 @@
-import type { TrainConfig } from './config.js';
 import { plateauScale } from './plateau.js';
+import type { RunConfig } from './run-config.js';
 
 export type LearningRateConfig = Pick<
-  TrainConfig,
+  RunConfig,
   'lr' | 'schedule' | 'warmup' | 'plateauFactor' | 'plateauPatience'
 >;
 
 /**
  * The learning rate of step 1 .. `steps`: up linearly to `lr` over the first `warmup` steps, then as the schedule
- * says (see TrainConfig). `validationLosses` are those measured before the step, oldest first.
+ * says (see RunConfig). `validationLosses` are those measured before the step, oldest first.
  */
 export function learningRate(
   { lr, schedule, warmup, plateauFactor, plateauPatience }: LearningRateConfig,

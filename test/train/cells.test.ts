@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Backend } from '../../src/backend/backend.js';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
-import { CELLS } from '../../src/train/config.js';
 import { fit } from '../../src/train/fit.js';
+import { CELLS } from '../../src/train/run-config.js';
 import { advance, newTrainer } from './setup.js';
 
 /** Nats per character of the fox, after 3.4 at the start. */
