@@ -1,11 +1,20 @@
 import type { Command } from 'commander';
 import type { TrainConfigInput } from '../train/config.js';
 import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES } from '../train/run-config.js';
+import { NETWORKS } from '../train/sequence-config.js';
 import { anyNumberOption } from './options.js';
 
 /** What `train` takes after its preset, as commander hands it over. */
 export interface TrainOptions {
   readonly text?: string;
+  readonly csv?: string;
+  readonly target?: string;
+  readonly features?: string;
+  readonly window?: number;
+  readonly horizon?: number;
+  readonly period?: number;
+  readonly network?: string;
+  readonly bidirectional?: boolean;
   readonly cell?: string;
   readonly hidden?: number;
   readonly layers?: number;
@@ -36,6 +45,14 @@ export function addTrainOptions(command: Command): Command {
     command.option(`${flag} <${value}>`, meaning, anyNumberOption(flag));
 
   command.option('--text <file>', 'the text to learn from, in UTF-8');
+  command.option('--csv <file>', 'a time series to forecast instead, with a header');
+  command.option('--target <column>', 'with --csv, the column to forecast');
+  command.option('--features <columns>', 'the columns that a forecast sees, with commas between; the target');
+  number('--window', 't', 'steps that a forecast sees; of a task, how long its sequences are');
+  number('--horizon', 'h', 'how many steps ahead the forecast is');
+  number('--period', 'p', 'with --csv, rows of one season, for the seasonal-naive baseline');
+  command.option('--network <name>', `on sequences: ${NETWORKS.join(', ')}`);
+  command.option('--bidirectional', 'on sequences, in both directions of time');
   command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
   number('--hidden', 'n', 'units of each layer');
   number('--layers', 'n', 'recurrent layers, stacked');
@@ -59,7 +76,8 @@ export function addTrainOptions(command: Command): Command {
 }
 
 /** The part of the options that belongs into the configuration. */
-export function configOf({ text, resume, json, ...config }: TrainOptions): TrainConfigInput {
+export function configOf(options: TrainOptions): TrainConfigInput {
+  const { text, csv, target, features, window, horizon, period, resume, json, ...config } = options;
   return config;
 }
 
