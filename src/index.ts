@@ -10,6 +10,8 @@ export type { Cell, CellSizes, Terms } from './cells/cell.js';
 export * as equations from './cells/equations.js';
 export { cellNamed, cells } from './cells/index.js';
 export { lstm } from './cells/lstm.js';
+export type { ForecastScore } from './data/baselines.js';
+export { persistence, seasonalNaive } from './data/baselines.js';
 // Data.
 export type { TextBatch, TextStreamOptions } from './data/batches.js';
 export { TextStream } from './data/batches.js';
@@ -17,9 +19,15 @@ export type { BigramBaseline } from './data/ngram.js';
 export { bigramBaseline, unigramEntropy } from './data/ngram.js';
 export type { RandomState } from './data/random.js';
 export { CounterRandom } from './data/random.js';
+export type { LabelledSequence, SequenceBatch, SequenceSource, TargetSpec } from './data/sequences.js';
+export { SequenceSet, SequenceStream } from './data/sequences.js';
 export type { Split } from './data/split.js';
 export { splitByPosition } from './data/split.js';
+export { Standardiser } from './data/standardise.js';
+export { addingProblem, copyMemory, parity, temporalOrder } from './data/tasks.js';
 export { decodeText, Vocabulary } from './data/text.js';
+export type { Series } from './data/windows.js';
+export { SeriesWindows, seriesWindows, splitRows, standardiseSeries } from './data/windows.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';
 export { KronogradError } from './errors.js';
 // Files, and errors.

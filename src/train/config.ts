@@ -1,4 +1,3 @@
-import { KronogradError } from '../errors.js';
 import { refused, requireInteger, requireNumber } from '../ranges.js';
 import {
   type Checks,
@@ -8,6 +7,7 @@ import {
   RUN_CHECKS,
   RUN_DEFAULTS,
   type RunConfig,
+  requireNoPlateau,
   resolveConfig,
   WIDTH,
 } from './run-config.js';
@@ -55,11 +55,8 @@ export function resolveTrainConfig(
   where: (key: string) => string = (key) => key,
 ): TrainConfig {
   const config = resolveConfig(values, { checks: CHECKS, defaults: TRAIN_DEFAULTS }, where);
-  if (config.schedule === 'plateau' && config.validationFraction === 0)
-    throw new KronogradError('OPTION', 'there is no plateau to see without validation', {
-      where: `${where('schedule')}, ${where('validationFraction')}`,
-      fix: 'keep a validationFraction above 0, or choose another schedule',
-    });
+  if (config.validationFraction === 0)
+    requireNoPlateau(config, `${where('schedule')}, ${where('validationFraction')}`);
   return config;
 }
 

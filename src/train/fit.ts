@@ -68,14 +68,6 @@ export async function fit<Data extends TrainingData>(
 /** A pause for timers, signals and the page, at least so often, in milliseconds: a CPU backend leaves them no time. */
 const BREATH = 50;
 
-/**
- * Nats per character beyond which nothing is being learnt any more: to guess blindly among all characters of
- * Unicode costs 14. An exploding loss often stays below infinity, since every gate is saturated.
- */
-const LARGEST_LOSS = 10_000;
-
-const hasDiverged = (loss: number): boolean => !(loss <= LARGEST_LOSS);
-
 class Fit<Data extends TrainingData> {
   readonly #trainer: Trainer<Data>;
   readonly #options: FitOptions<Data>;
@@ -132,7 +124,8 @@ class Fit<Data extends TrainingData> {
     if (data.heldOut === null) return;
     await this.#catchUp();
     const validationLoss = await this.#trainer.evaluate(data.heldOut as PartOf<Data>);
-    if (hasDiverged(validationLoss)) throw this.#diverged(`the validation loss became ${validationLoss}`);
+    if (this.#hasDiverged(validationLoss))
+      throw this.#diverged(`the validation loss became ${validationLoss}`);
     this.#soundStep = step;
     const best = this.#bestSoFar();
     const isBest = best === null || validationLoss < best.validationLoss;
@@ -159,7 +152,7 @@ class Fit<Data extends TrainingData> {
     await this.#catchUp();
     if (this.#soundStep === stepsDone) return;
     const loss = await this.#trainer.evaluate(data.glimpse(config) as PartOf<Data>);
-    if (hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, stepsDone + 1);
+    if (this.#hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, stepsDone + 1);
     this.#soundStep = stepsDone;
   }
 
@@ -181,11 +174,15 @@ class Fit<Data extends TrainingData> {
   #take(metrics: readonly StepMetrics[]): void {
     for (const each of metrics) {
       const { step, loss } = each;
-      if (hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, step);
+      if (this.#hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, step);
       this.#options.onEvent?.({ kind: 'step', ...each });
       this.#window.push(loss);
       this.#lastLoss = loss;
     }
+  }
+
+  #hasDiverged(loss: number): boolean {
+    return !(loss <= this.#trainer.data.largestLoss);
   }
 
   #diverged(what: string, step = this.#trainer.stepsDone): KronogradError {

@@ -168,6 +168,15 @@ export function resolveConfig<Config extends RunConfig>(
   return config;
 }
 
+/** For runs without validation. @throws KronogradError OPTION */
+export function requireNoPlateau({ schedule }: RunConfig, where: string): void {
+  if (schedule !== 'plateau') return;
+  throw new KronogradError('OPTION', 'there is no plateau to see without validation', {
+    where,
+    fix: 'keep a part for validation, or choose another schedule',
+  });
+}
+
 /**
  * How many steps a run has whose data has so many batches an epoch.
  * @throws KronogradError OPTION for epochs of data without an end, and for a warm-up longer than the run.

@@ -6,11 +6,11 @@ import { FeedForwardModel } from '../model/feedforward-model.js';
 import type { LossName } from '../model/losses.js';
 import type { Model } from '../model/model.js';
 import { SequenceModel } from '../model/sequence-model.js';
-import { stepsOf } from './run-config.js';
+import { requireNoPlateau, stepsOf } from './run-config.js';
 import { SEQUENCE_MODEL_KEYS, type SequenceTrainConfig } from './sequence-config.js';
 import { SequenceEvaluator } from './sequence-evaluator.js';
 import { firstOf, sequenceParts } from './sequence-parts.js';
-import type { TrainingData } from './training-data.js';
+import { LARGEST_CROSS_ENTROPY, type TrainingData } from './training-data.js';
 
 export interface SequenceSets {
   readonly training: SequenceSource;
@@ -33,21 +33,25 @@ export class SequenceData implements TrainingData<SequenceSource> {
   readonly stream: SequenceStream;
   readonly steps: number;
   readonly loss: LossName;
+  readonly largestLoss: number;
   readonly identity: JsonRecord;
   readonly description: JsonRecord;
   readonly #sets: SequenceSets;
 
   /**
    * @throws KronogradError DATA when there are too few sequences for one batch, OPTION for a warm-up longer than the
-   * run and for epochs of a generator.
+   * run, for epochs of a generator, and for a plateau that no validation would show.
    */
   constructor(sets: SequenceSets, config: SequenceTrainConfig) {
     const { batch, seed } = config;
     this.#sets = sets;
+    if (sets.validation === null) requireNoPlateau(config, 'schedule');
     this.stream = new SequenceStream(sets.training, { batch, shuffle: { seed } });
     this.steps = stepsOf(config, this.stream.batchesPerEpoch);
     this.loss =
       sets.loss ?? (sets.training.target.kind === 'values' ? 'mean-squared-error' : 'softmax-cross-entropy');
+    // The squares of values may be of any size.
+    this.largestLoss = this.loss.endsWith('cross-entropy') ? LARGEST_CROSS_ENTROPY : Number.MAX_VALUE;
     this.identity = { data: JSON.stringify(sets.identity) };
     this.description = sets.description ?? {};
   }

@@ -8,12 +8,13 @@ import { sha256 } from './checkpoint.js';
 import { MODEL_KEYS, type TrainConfig } from './config.js';
 import { Evaluator } from './evaluator.js';
 import { stepsOf } from './run-config.js';
-import type { TrainingData } from './training-data.js';
+import { LARGEST_CROSS_ENTROPY, type TrainingData } from './training-data.js';
 import { languageModel } from './weights.js';
 
 /** A text made ready for a training run. */
 export class TextData implements TrainingData<Int32Array> {
   readonly noun = 'text';
+  readonly largestLoss = LARGEST_CROSS_ENTROPY;
   readonly description = {};
   readonly resumeKeys = [...MODEL_KEYS, 'batch', 'unroll', 'optimizer', 'seed', 'validationFraction'];
   readonly sizeKeys = ['hidden', 'batch', 'unroll'];

@@ -28,6 +28,8 @@ export interface TrainingData<Part = unknown> {
     at(position: number): TrainingBatch;
     batches(start?: number): AsyncIterable<TrainingBatch>;
   };
+  /** A loss beyond it means that nothing is being learnt any more. Finite. */
+  readonly largestLoss: number;
   /** What is kept for validation; null for nothing. */
   readonly heldOut: Part | null;
   /** What a checkpoint says of the data. A run can only be resumed on data of which it says the same. */
@@ -49,6 +51,12 @@ export interface TrainingData<Part = unknown> {
   /** A little of the training part: what one look at the loss is taken of. */
   glimpse(config: RunConfig): Part;
 }
+
+/**
+ * Nats beyond which no classifier learns any more: to guess blindly among all characters of Unicode costs 14. An
+ * exploding loss often stays below infinity, since every gate is saturated.
+ */
+export const LARGEST_CROSS_ENTROPY = 10_000;
 
 export type BatchOf<Data extends TrainingData> = ReturnType<Data['stream']['at']>;
 export type ConfigOf<Data extends TrainingData> = Parameters<Data['model']>[0];

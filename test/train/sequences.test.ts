@@ -104,6 +104,18 @@ test('the evaluation counts every sequence once, however they are batched', asyn
   for (const loss of losses) expect(loss).toBeCloseTo(losses[0]!, 6);
 });
 
+test('values of any size are no divergence, overflow is', async () => {
+  const large = (rows: number) => {
+    const { series } = wave(rows);
+    return new SeriesWindows({ ...series, values: series.values.map((x) => 1e6 * x) });
+  };
+  const sets: SequenceSets = { training: large(64), validation: large(29), identity: { name: 'large' } };
+  using trainer = await start(new Float32Backend(), sets);
+  await expect(fit(trainer)).resolves.toMatchObject({ stepsDone: 40 });
+  using wild = await start(new Float32Backend(), sets, { lr: 1e30 });
+  await expect(fit(wild)).rejects.toMatchObject({ code: 'DIVERGED' });
+});
+
 describe('refusals', () => {
   const task = parity({ seed: 1, steps: 6 });
   const generator: SequenceSets = { training: task, validation: null, identity: { name: 'parity' } };
@@ -126,6 +138,7 @@ describe('refusals', () => {
   });
 
   test.each<[string, SequenceSets, SequenceTrainConfigInput, string]>([
+    ['a plateau without validation', generator, { schedule: 'plateau' }, 'schedule'],
     ['epochs of a generator', generator, { steps: undefined, epochs: 2 }, 'epochs'],
     ['a feed-forward network on lengths that vary', tasks[2]![1], { network: 'feed-forward' }, 'network'],
     ['a feed-forward network on a class at each step', tasks[3]![1], { network: 'feed-forward' }, 'perStep'],
