@@ -10,9 +10,9 @@ export type { Cell, CellSizes, Terms } from './cells/cell.js';
 export * as equations from './cells/equations.js';
 export { cellNamed, cells } from './cells/index.js';
 export { lstm } from './cells/lstm.js';
+// Data.
 export type { ForecastScore } from './data/baselines.js';
 export { persistence, seasonalNaive } from './data/baselines.js';
-// Data.
 export type { TextBatch, TextStreamOptions } from './data/batches.js';
 export { TextStream } from './data/batches.js';
 export type { BigramBaseline } from './data/ngram.js';
