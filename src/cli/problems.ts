@@ -1,10 +1,11 @@
 /** What `train` can learn beside text: forecasts of a series, and tasks with known answers. */
-import { persistence, seasonalNaive } from '../data/baselines.js';
+import { persistence, ratePrior, seasonalNaive } from '../data/baselines.js';
 import { seriesColumns, tableSeries } from '../data/csv.js';
 import { readCsv } from '../data/csv-node.js';
 import type { SequenceSource } from '../data/sequences.js';
 import { loadBirths, loadWeather, type SeriesData } from '../data/sets-node.js';
 import { addingProblem, copyMemory, parity, type Task, temporalOrder } from '../data/tasks.js';
+import { TRAFFIC_LANES, Traffic } from '../data/traffic.js';
 import { type Series, SPLIT_DEFAULTS, seriesWindows, splitRows, standardiseSeries } from '../data/windows.js';
 import { KronogradError } from '../errors.js';
 import { sha256 } from '../train/checkpoint.js';
@@ -24,6 +25,7 @@ export type ProblemSpec =
       /** Rows of one season; 0: none is known. */
       readonly period: number;
     }
+  | { readonly kind: 'occupancy'; readonly window: number }
   | { readonly kind: TaskName; readonly window: number };
 
 export type TaskName = 'adding' | 'copy-memory' | 'temporal-order' | 'parity';
@@ -54,6 +56,8 @@ export async function makeProblem(spec: ProblemSpec, seed: number): Promise<Prob
       const table = await readCsv(spec.file, { columns: seriesColumns(spec) });
       return forecast(tableSeries(table, spec), spec, spec.period, `${spec.file}, ${spec.target}`);
     }
+    case 'occupancy':
+      return occupancy(spec, seed);
     default:
       return task(spec, seed);
   }
@@ -95,6 +99,33 @@ async function forecast(raw: Series, spec: ProblemSpec, period: number, label: s
     })),
     description: `${label}: ${raw.window} steps of ${training.features} features in, ${raw.horizon} ahead out; ${training.count} windows to learn from, ${validation!.count} for validation, ${test!.count} for the test`,
     tell: (loss) => `rmse ${(Math.sqrt(loss) * std).toPrecision(4)}`,
+  };
+}
+
+/** Sequences for validation, and for the test; and of those trained on, how many the rates are guessed from. */
+const TRAFFIC_SEQUENCES = 2000;
+/** No run trains on so many. */
+const BEHIND_TRAINING = 2 ** 31;
+
+/** Which of three lanes are congested on the day after `window` days of hourly counts. */
+function occupancy(spec: { readonly kind: 'occupancy'; readonly window: number }, seed: number): Problem {
+  const count = TRAFFIC_SEQUENCES;
+  const from = (first: number) => new Traffic({ seed, days: spec.window, count, first });
+  const targets = (of: Traffic) => Array.from({ length: count }, (_, i) => of.targetsOf(i)).flat();
+  const test = from(BEHIND_TRAINING + count);
+  const training = new Traffic({ seed, days: spec.window });
+  const guess = ratePrior(targets(from(0)), targets(test), TRAFFIC_LANES);
+  return {
+    sets: {
+      training,
+      validation: from(BEHIND_TRAINING),
+      loss: 'sigmoid-cross-entropy',
+      identity: { spec },
+    },
+    test,
+    baselines: [{ name: 'rates of the lanes', loss: guess.crossEntropy }],
+    description: `occupancy: ${training.steps} days of ${training.features} counts in, ${TRAFFIC_LANES} lanes out; a synthetic generator, as many as are wanted`,
+    tell: (value) => `cross-entropy ${value.toFixed(4)}`,
   };
 }
 

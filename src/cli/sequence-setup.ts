@@ -29,6 +29,10 @@ export const SEQUENCE_PRESETS: Readonly<Record<string, SequencePreset>> = {
     spec: { kind: 'weather', window: 28, horizon: 1 },
     config: { ...FORECAST, steps: 400, lr: 0.003 },
   },
+  occupancy: {
+    spec: { kind: 'occupancy', window: 14 },
+    config: { cell: 'relu-rnn', hidden: 200, batch: 32, lr: 0.001, steps: 1000 },
+  },
   adding: { spec: { kind: 'adding', window: 50 }, config: MEMORY },
   'copy-memory': { spec: { kind: 'copy-memory', window: 20 }, config: MEMORY },
   'temporal-order': { spec: { kind: 'temporal-order', window: 20 }, config: MEMORY },
