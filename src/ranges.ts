@@ -31,6 +31,12 @@ export function requireChoice<Choice extends string>(
   throw refused(value, where, choices.length === 1 ? choices[0]! : `one of ${choices.join(', ')}`);
 }
 
+/** The value, when it is true or false; throws OPTION otherwise. */
+export function requireBoolean(value: unknown, where: string): boolean {
+  if (typeof value === 'boolean') return value;
+  throw refused(value, where, 'true or false');
+}
+
 /** The value, when it is a text that is not empty; throws OPTION otherwise. */
 export function requireText(value: unknown, where: string): string {
   if (typeof value === 'string' && value !== '') return value;

@@ -1,14 +1,14 @@
 /**
  * The Augmented LSTM (Sherstinsky, eq. 196-214; math.md section 6): the Vanilla LSTM with an input window of L
- * steps, a projection W_qdr of the value to d_v features, and a control-input gate cx. Each can be switched off.
+ * steps, a projection W_qdr of the value to d_v features where the sizes ask for one, and a control-input gate cx.
  */
-import { defineCell, type Terms } from './cell.js';
+import { type CellSizes, defineCell, type Terms } from './cell.js';
 import { add, linear, mul, sigmoid, type Term, tanh, windowed } from './equations.js';
 
 export interface AugmentedLstmOptions {
   /** L: the step sees x[n], ..., x[n + L - 1]. */
   readonly window?: number;
-  /** Project q to `projection` features; otherwise v = q. */
+  /** Project q where the sizes give a projection; otherwise v = q. */
   readonly projected?: boolean;
   /** The gate g_cx on the input of the data update. */
   readonly inputGate?: boolean;
@@ -18,12 +18,14 @@ export const augmentedLstm = ({
   window: L = 1,
   projected = true,
   inputGate = true,
-}: AugmentedLstmOptions = {}) =>
-  defineCell({
+}: AugmentedLstmOptions = {}) => {
+  const outputs = ({ hidden, projection }: CellSizes) => (projected && projection) || hidden;
+  return defineCell({
     name: 'augmented-lstm',
     window: L,
-    parameters({ input: d_x, hidden: d_s, projection }) {
-      const d_v = projected ? projection || d_s : d_s;
+    parameters(sizes) {
+      const { input: d_x, hidden: d_s } = sizes;
+      const d_v = outputs(sizes);
       const gate = (g: string) => ({
         [`Wx_${g}`]: [L, d_s, d_x],
         [`Ws_${g}`]: [d_s, d_s],
@@ -38,10 +40,10 @@ export const augmentedLstm = ({
         Wx_du: [L, d_s, d_x],
         Wv_du: [d_s, d_v],
         b_du: [d_s],
-        ...(projected ? { W_qdr: [d_v, d_s] } : {}),
+        ...(projected && sizes.projection > 0 ? { W_qdr: [d_v, d_s] } : {}),
       };
     },
-    state: ({ hidden: d_s, projection }) => ({ s: d_s, v: projected ? projection || d_s : d_s }),
+    state: (sizes) => ({ s: sizes.hidden, v: outputs(sizes) }),
     output: 'v',
     step(x, { s: s_, v: v_ }, p) {
       const xi = (g: string) => windowed(x, p[`Wx_${g}`]!); // (187), (196)-(200)
@@ -60,7 +62,8 @@ export const augmentedLstm = ({
       const g_cr = sigmoid(a_cr); // (207)
       const r = tanh(s); // (212)
       const q = mul(g_cr, r); // (213)
-      const v = projected ? linear(q, p.W_qdr!) : q; // (214)
+      const v = 'W_qdr' in p ? linear(q, p.W_qdr!) : q; // (214)
       return { xi_du, a_cu, a_cs, a_cr, a_du, ...cx, u, g_cu, g_cs, g_cr, r, q, s, v };
     },
   });
+};

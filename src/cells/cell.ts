@@ -48,16 +48,7 @@ export function defineCell(definition: CellDefinition): Cell {
   const window = definition.window ?? 1;
   const cell: Cell = { ...definition, window };
   // Different primes, so that sizes in the wrong place do not fit by chance.
-  const sizes = { input: 2, hidden: 5, projection: 0 };
-  const on = new Builder();
-  const parameters = Object.fromEntries(
-    Object.entries(cell.parameters(sizes)).map(([key, shape]) => [key, on.input(key, float(...shape))]),
-  );
-  const state = Object.fromEntries(
-    Object.entries(cell.state(sizes)).map(([key, n]) => [key, on.input(`state ${key}`, float(3, n))]),
-  );
-  const x = on.input('x', float(3, window * sizes.input));
-  const next = runStep(cell, on, x, state, parameters);
+  const { on, parameters, state, next } = exampleStep(cell, { input: 2, hidden: 5, projection: 0 });
   for (const [key, before] of Object.entries(state))
     if (!sameShape(next[key]!.type.shape, before.type.shape))
       throw new KronogradError(
@@ -73,6 +64,23 @@ export function defineCell(definition: CellDefinition): Cell {
         fix: 'use it in the step, or take it out of the parameters',
       });
   return cell;
+}
+
+/** Features of what a layer of the cell puts out. */
+export const outputFeatures = (cell: Cell, sizes: CellSizes): number =>
+  exampleStep(cell, sizes).next[cell.output]!.type.shape[1]!;
+
+/** A step by itself, its parameters, state and x the inputs of a program. */
+function exampleStep(cell: Cell, sizes: CellSizes) {
+  const on = new Builder();
+  const parameters = Object.fromEntries(
+    Object.entries(cell.parameters(sizes)).map(([key, shape]) => [key, on.input(key, float(...shape))]),
+  );
+  const state = Object.fromEntries(
+    Object.entries(cell.state(sizes)).map(([key, n]) => [key, on.input(`state ${key}`, float(3, n))]),
+  );
+  const x = on.input('x', float(3, cell.window * sizes.input));
+  return { on, parameters, state, next: runStep(cell, on, x, state, parameters) };
 }
 
 /** A step of a cell on values: every quantity by its name. */

@@ -10,6 +10,7 @@ import {
   type TrainConfig,
   type TrainConfigInput,
 } from '../train/config.js';
+import { SEQUENCE_PRESETS } from './sequence-setup.js';
 import { configOf, optionName, type TrainOptions } from './train-options.js';
 
 /** A named configuration with the text it is made for. */
@@ -92,7 +93,7 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   if (!path.endsWith('.json')) {
     throw new KronogradError('OPTION', `there is no preset ${JSON.stringify(path)}`, {
       where: 'train [preset|config.json]',
-      fix: `give one of ${Object.keys(PRESETS).join(', ')}, or a file that ends in .json`,
+      fix: `give one of ${[...Object.keys(PRESETS), ...Object.keys(SEQUENCE_PRESETS)].join(', ')}, or a file that ends in .json`,
     });
   }
   const value = parseJson(decodeText(await readBytes(path), path), path);

@@ -32,6 +32,8 @@ export interface Progress {
 export interface ProgressOptions {
   /** One JSON object a line. */
   readonly json?: boolean;
+  /** Whether losses are those of characters, to be told in bits too. */
+  readonly bits?: boolean;
   /** Where to write: a bar when it is a terminal, plain lines when not. */
   readonly stream: Writable & { readonly isTTY?: boolean };
   /** The time in milliseconds. */
@@ -41,12 +43,13 @@ export interface ProgressOptions {
 /** The display that fits the stream and the user's wish. */
 export function createProgress({
   json = false,
+  bits = true,
   stream,
   now = () => performance.now(),
 }: ProgressOptions): Progress {
-  if (json) return new JsonProgress(stream, now);
-  if (stream.isTTY === true) return new BarProgress(stream, now);
-  return new LineProgress(stream, now);
+  if (json) return new JsonProgress(stream, now, bits);
+  if (stream.isTTY === true) return new BarProgress(stream, now, bits);
+  return new LineProgress(stream, now, bits);
 }
 
 /** Bits per character of a mean cross-entropy in nats. */
@@ -64,7 +67,11 @@ class BarProgress implements Progress {
   #bars: MultiBar | undefined;
   #bar: SingleBar | undefined;
 
-  constructor(stream: Writable, now: () => number) {
+  constructor(
+    stream: Writable,
+    now: () => number,
+    private readonly bits: boolean,
+  ) {
     this.#stream = stream;
     this.#now = now;
     this.#pace = new Pace(now);
@@ -76,8 +83,7 @@ class BarProgress implements Progress {
     this.#bars = new MultiBar(
       {
         stream: this.#stream,
-        format:
-          '{bar} {percentage}% | {value}/{total} | loss {loss} | {bits} bits/char | {speed} tokens/s | {left} left',
+        format: `{bar} {percentage}% | {value}/{total} | loss {loss} | ${this.bits ? '{bits} bits/char | ' : ''}{speed} tokens/s | {left} left`,
         barsize: 20,
         hideCursor: true,
         forceRedraw: true, // or a line printed above would wipe out the bar
@@ -130,7 +136,11 @@ class LineProgress implements Progress {
   #total = 0;
   #lastLine = Number.NEGATIVE_INFINITY;
 
-  constructor(stream: Writable, now: () => number) {
+  constructor(
+    stream: Writable,
+    now: () => number,
+    private readonly bits: boolean,
+  ) {
     this.#stream = stream;
     this.#now = now;
     this.#pace = new Pace(now);
@@ -149,7 +159,7 @@ class LineProgress implements Progress {
     const parts = [
       `step ${step}/${this.#total}`,
       `loss ${loss.toFixed(4)}`,
-      `${bitsPerCharacter(loss).toFixed(3)} bits/char`,
+      ...(this.bits ? [`${bitsPerCharacter(loss).toFixed(3)} bits/char`] : []),
       `${formatRate(tokensPerSecond)} tokens/s`,
       `${formatSeconds(secondsLeft)} left`,
     ];
@@ -167,7 +177,11 @@ class JsonProgress implements Progress {
   readonly #stream: Writable;
   readonly #pace: Pace;
 
-  constructor(stream: Writable, now: () => number) {
+  constructor(
+    stream: Writable,
+    now: () => number,
+    private readonly bits: boolean,
+  ) {
     this.#stream = stream;
     this.#pace = new Pace(now);
   }
@@ -182,7 +196,7 @@ class JsonProgress implements Progress {
       event: 'step',
       step,
       loss,
-      bitsPerCharacter: bitsPerCharacter(loss),
+      ...(this.bits ? { bitsPerCharacter: bitsPerCharacter(loss) } : {}),
       ...this.#pace.at(step),
     });
   }

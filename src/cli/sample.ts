@@ -2,7 +2,7 @@
 import { openBackend } from '../backend/open-node.js';
 import { requireChoice } from '../ranges.js';
 import { loadCheckpoint } from '../train/checkpoint-node.js';
-import { BACKENDS } from '../train/config.js';
+import { BACKENDS } from '../train/run-config.js';
 import { SAMPLE_RANGES, sample as sampleText } from '../train/sampler.js';
 import { trainedModel } from '../train/weights.js';
 import { integerOption, numberOption } from './options.js';

@@ -1,10 +1,20 @@
 import type { Command } from 'commander';
-import { BACKENDS, CELLS, type TrainConfigInput } from '../train/config.js';
+import type { TrainConfigInput } from '../train/config.js';
+import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES } from '../train/run-config.js';
+import { NETWORKS } from '../train/sequence-config.js';
 import { anyNumberOption } from './options.js';
 
 /** What `train` takes after its preset, as commander hands it over. */
 export interface TrainOptions {
   readonly text?: string;
+  readonly csv?: string;
+  readonly target?: string;
+  readonly features?: string;
+  readonly window?: number;
+  readonly horizon?: number;
+  readonly period?: number;
+  readonly network?: string;
+  readonly bidirectional?: boolean;
   readonly cell?: string;
   readonly hidden?: number;
   readonly layers?: number;
@@ -14,6 +24,11 @@ export interface TrainOptions {
   readonly epochs?: number;
   readonly lr?: number;
   readonly clip?: number;
+  readonly clipValue?: number;
+  readonly dropout?: number;
+  readonly optimizer?: string;
+  readonly weightDecay?: number;
+  readonly schedule?: string;
   readonly seed?: number;
   readonly backend?: string;
   readonly out?: string;
@@ -30,6 +45,14 @@ export function addTrainOptions(command: Command): Command {
     command.option(`${flag} <${value}>`, meaning, anyNumberOption(flag));
 
   command.option('--text <file>', 'the text to learn from, in UTF-8');
+  command.option('--csv <file>', 'a time series to forecast instead, with a header');
+  command.option('--target <column>', 'with --csv, the column to forecast');
+  command.option('--features <columns>', 'the columns that a forecast sees, with commas between; the target');
+  number('--window', 't', 'steps that a forecast sees; of a task, how long its sequences are');
+  number('--horizon', 'h', 'how many steps ahead the forecast is');
+  number('--period', 'p', 'with --csv, rows of one season, for the seasonal-naive baseline');
+  command.option('--network <name>', `on sequences: ${NETWORKS.join(', ')}`);
+  command.option('--bidirectional', 'on sequences, in both directions of time');
   command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
   number('--hidden', 'n', 'units of each layer');
   number('--layers', 'n', 'recurrent layers, stacked');
@@ -39,6 +62,11 @@ export function addTrainOptions(command: Command): Command {
   number('--epochs', 'n', 'passes over the text to make, instead of --steps');
   number('--lr', 'x', 'the largest learning rate');
   number('--clip', 'x', 'the global norm that gradients are clipped to; 0 for no clipping');
+  number('--clip-value', 'x', 'what each element of the gradient is limited to; 0 for no limit');
+  number('--dropout', 'p', 'the probability that a unit between two layers is dropped');
+  command.option('--optimizer <name>', `how weights are updated: ${OPTIMIZERS.join(', ')}`);
+  number('--weight-decay', 'x', 'decoupled with adamw, an L2 penalty with the others');
+  command.option('--schedule <name>', `of the learning rate: ${SCHEDULES.join(', ')}`);
   number('--seed', 'n', 'of initialisation and dropout');
   command.option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`);
   command.option('--out <dir>', 'the folder for checkpoints');
@@ -48,12 +76,14 @@ export function addTrainOptions(command: Command): Command {
 }
 
 /** The part of the options that belongs into the configuration. */
-export function configOf({ text, resume, json, ...config }: TrainOptions): TrainConfigInput {
+export function configOf(options: TrainOptions): TrainConfigInput {
+  const { text, csv, target, features, window, horizon, period, resume, json, ...config } = options;
   return config;
 }
 
 /** The name of a configuration's key in errors: the option, where it has been given, or the key itself. */
 export function optionName(options: TrainOptions): (key: string) => string {
   const given = new Map(Object.entries(configOf(options)));
-  return (key) => (given.get(key) === undefined ? key : `--${key}`);
+  const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return (key) => (given.get(key) === undefined ? key : flag(key));
 }

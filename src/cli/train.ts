@@ -1,4 +1,4 @@
-/** `kronograd train`: a character language model from a text. */
+/** `kronograd train`: a character language model from a text, or a model of sequences. */
 import type { Backend } from '../backend/backend.js';
 import { type OpenedBackend, openBackend } from '../backend/open-node.js';
 import { bigramBaseline } from '../data/ngram.js';
@@ -12,7 +12,9 @@ import { Interruption } from './interruption.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter, createProgress, type Progress } from './progress.js';
 import { type RunSetup, setUpRun, withTextFile } from './run-setup.js';
+import { setUpSequences } from './sequence-setup.js';
 import { addTrainOptions, type TrainOptions } from './train-options.js';
+import { trainSequences } from './train-sequences.js';
 
 /** Characters of the sample at the end, drawn a little more cautiously than the model would. */
 const SAMPLE = { length: 300, temperature: 0.8 };
@@ -21,20 +23,28 @@ export const train: CommandRegistration = (program, context) => {
   addTrainOptions(
     program
       .command('train')
-      .description('train a character language model on a text; without arguments, on Moby-Dick')
+      .description(
+        'train a character language model on a text (without arguments, on Moby-Dick), or on sequences',
+      )
       .argument('[preset|config.json]', 'what to train'),
   ).action(async (presetOrFile: string | undefined, options: TrainOptions) => {
-    const progress = createProgress({ json: options.json === true, stream: context.stdout });
     // First as for a machine without a GPU: mistakes are found before any device is asked for.
-    const onCpu = await setUpRun(presetOrFile, options, { gpu: false });
-    const opened = await openBackend(onCpu.config.backend);
+    const setup =
+      (await setUpSequences(presetOrFile, options)) ??
+      (await setUpRun(presetOrFile, options, { gpu: false }));
+    const onText = 'text' in setup;
+    const progress = createProgress({ json: options.json === true, stream: context.stdout, bits: onText });
+    const opened = await openBackend(setup.config.backend);
     using backend = opened.backend;
-    const setup = opened.gpu ? await setUpRun(presetOrFile, options, { gpu: true }) : onCpu;
     using interruption = new Interruption(() =>
       progress.log('stopping after this step; Ctrl-C again ends without saving'),
     );
     try {
-      await run(setup, opened, backend, progress, interruption.signal);
+      const { signal } = interruption;
+      if (onText) {
+        const sized = opened.gpu ? await setUpRun(presetOrFile, options, { gpu: true }) : setup;
+        await run(sized, opened, backend, progress, signal);
+      } else await trainSequences(setup, backend, opened.reason, progress, signal);
     } catch (error) {
       if (!(error instanceof KronogradError) || error.code !== 'ABORTED') throw error;
       const { out } = setup.config;

@@ -1,15 +1,16 @@
 /** A character language model: embedding or one-hot input, stacked recurrent layers, a linear head. */
 import { cellNamed } from '../cells/index.js';
 import type { Builder } from '../program/builder.js';
-import { int, type Shape, type Value } from '../program/program.js';
-import { softmaxCrossEntropy } from './losses.js';
-import { type ParameterSpec, Parameters } from './parameters.js';
+import { int, type Shape, type Type, type Value } from '../program/program.js';
+import { meanWeight, softmaxCrossEntropy } from './losses.js';
+import type { Model, ModelInputs, ModelOutputs } from './model.js';
+import { linearSpecs, Parameters } from './parameters.js';
 import {
   type Dropout,
   outputFeatures,
   type RecurrentConfig,
   recurrent,
-  recurrentParameters,
+  recurrentSpecs,
   stateShapes,
 } from './recurrent.js';
 
@@ -22,7 +23,7 @@ export interface LanguageModelConfig {
   readonly embedding: number | 'one-hot';
 }
 
-export class LanguageModel {
+export class LanguageModel implements Model {
   readonly parameters: Parameters;
   readonly #recurrent: RecurrentConfig;
 
@@ -30,32 +31,38 @@ export class LanguageModel {
     const { vocabulary, hidden, layers, embedding } = config;
     const cell = cellNamed(config.cell);
     this.#recurrent = { cell, input: embedding === 'one-hot' ? vocabulary : embedding, hidden, layers };
-    const features = outputFeatures(this.#recurrent);
-    // PyTorch's own initialisations: embeddings N(0, 1), recurrent layers U(+-1/sqrt(hidden)), linear U(+-1/sqrt(inputs)).
-    const uniform = (n: number) => ({ kind: 'uniform' as const, scale: 1 / Math.sqrt(n) });
-    const specs: ParameterSpec[] = Object.entries(recurrentParameters(this.#recurrent)).map(
-      ([name, shape]) => ({
-        name: `${cell.name}.${name}`,
-        shape,
-        init: uniform(hidden),
-      }),
-    );
-    if (embedding !== 'one-hot')
-      specs.unshift({
-        name: 'embedding.weight',
-        shape: [vocabulary, embedding],
-        init: { kind: 'normal', scale: 1 },
-      });
-    specs.push(
-      { name: 'head.weight', shape: [vocabulary, features], init: uniform(features) },
-      { name: 'head.bias', shape: [vocabulary], init: uniform(features) },
-    );
-    this.parameters = new Parameters(specs);
+    this.parameters = new Parameters([
+      // As PyTorch's embeddings begin.
+      ...(embedding === 'one-hot'
+        ? []
+        : [
+            {
+              name: 'embedding.weight',
+              shape: [vocabulary, embedding],
+              init: { kind: 'normal', scale: 1 } as const,
+            },
+          ]),
+      ...recurrentSpecs(this.#recurrent),
+      ...linearSpecs('head', outputFeatures(this.#recurrent), vocabulary),
+    ]);
   }
 
   /** Shapes of the carried state for r streams. */
   stateShapes(r: number): Record<string, Shape> {
     return stateShapes(this.#recurrent, r);
+  }
+
+  /** Characters and the ones that follow them. */
+  batchTypes(T: number, r: number): Record<string, Type> {
+    return { characters: int(T, r), targets: int(T, r) };
+  }
+
+  /** The mean loss over all characters, and the logits. */
+  forward(on: Builder, { theta, batch, state, dropout }: ModelInputs): ModelOutputs {
+    const { characters, targets } = batch;
+    const { logits, state: after } = this.logits(on, theta, characters!, state, dropout);
+    const loss = this.loss(on, logits, targets!, meanWeight(on, targets!.type.shape));
+    return { loss, prediction: logits, state: after };
   }
 
   /** Logits [T, r, vocabulary] for characters [T, r], and the state behind the last of them. */
@@ -84,9 +91,3 @@ export class LanguageModel {
     return softmaxCrossEntropy(on, logits, targets, weight);
   }
 }
-
-/** The inputs of every program over text: characters and the ones that follow them, [T, r]. */
-export const textInputs = (on: Builder, length: number, r: number) => ({
-  characters: on.input('characters', int(length, r)),
-  targets: on.input('targets', int(length, r)),
-});

@@ -11,6 +11,12 @@ export const halfSquaredError: Head = (on, output, target, weight) => {
   return on.sumAll(on.mul(on.mul(on.mul(d, d), on.constant(0.5)), perRow(on, weight)));
 };
 
+/** 1/c |o - t|^2: PyTorch's MSELoss, when the weights average over the rows. */
+export const meanSquaredError: Head = (on, output, target, weight) => {
+  const outputs = output.type.shape.at(-1)!;
+  return on.mul(halfSquaredError(on, output, target, weight), on.constant(2 / outputs));
+};
+
 /** s lse(o) - t.o, for a dense target or classes. */
 export const softmaxCrossEntropy: Head = (on, output, target, weight) =>
   on.sumAll(on.softmaxCrossEntropy(output, target, weight).loss);
@@ -20,6 +26,16 @@ export const sigmoidCrossEntropy: Head = (on, output, target, weight) => {
   const each = on.sub(on.call('softplus', output), on.mul(target, output));
   return on.sumAll(on.mul(each, perRow(on, weight)));
 };
+
+/** The losses by the names that configurations have for them. */
+export const LOSSES = {
+  'half-squared-error': halfSquaredError,
+  'mean-squared-error': meanSquaredError,
+  'softmax-cross-entropy': softmaxCrossEntropy,
+  'sigmoid-cross-entropy': sigmoidCrossEntropy,
+} as const satisfies Record<string, Head>;
+
+export type LossName = keyof typeof LOSSES;
 
 const perRow = (on: Builder, weight: Value): Value => on.reshape(weight, [...weight.type.shape, 1]);
 

@@ -11,6 +11,15 @@ export interface ParameterSpec {
   readonly init: { readonly kind: 'uniform' | 'normal'; readonly scale: number };
 }
 
+/** Weight [outputs, inputs] and bias [outputs], each U(+-1/sqrt(inputs)) as PyTorch's linear layers begin. */
+export function linearSpecs(name: string, inputs: number, outputs: number): ParameterSpec[] {
+  const init = { kind: 'uniform', scale: 1 / Math.sqrt(inputs) } as const;
+  return [
+    { name: `${name}.weight`, shape: [outputs, inputs], init },
+    { name: `${name}.bias`, shape: [outputs], init },
+  ];
+}
+
 export class Parameters {
   readonly #offsets = new Map<string, { spec: ParameterSpec; offset: number }>();
   /** Elements in all. */
@@ -46,6 +55,13 @@ export class Parameters {
         part[i] = init.scale * (init.kind === 'uniform' ? 2 * random.uniform() - 1 : random.normal());
     }
     return theta;
+  }
+
+  /** 1 for each element of a matrix, 0 for each of a bias: where weights decay when biases do not. */
+  matrixMask(): Float32Array {
+    const mask = new Float32Array(this.size);
+    for (const { name, shape } of this.specs) if (shape.length > 1) this.part(mask, name).fill(1);
+    return mask;
   }
 
   #find(name: string) {

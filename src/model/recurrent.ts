@@ -1,7 +1,8 @@
 /** Recurrent layers: a cell run over time, stacked, in one direction or both, with PyTorch's names and layout. */
-import { type Cell, type CellSizes, runStep } from '../cells/cell.js';
+import { type Cell, type CellSizes, outputFeatures as cellOutput, runStep } from '../cells/cell.js';
 import type { Builder } from '../program/builder.js';
 import { type Shape, sizeOf, type Value } from '../program/program.js';
+import type { ParameterSpec } from './parameters.js';
 
 export interface RecurrentConfig {
   readonly cell: Cell;
@@ -44,7 +45,7 @@ function layerSizes(config: RecurrentConfig, layer: number): CellSizes {
 /** Features of the last layer's output. */
 export function outputFeatures(config: RecurrentConfig): number {
   const sizes = { input: config.input, hidden: config.hidden, projection: config.projection ?? 0 };
-  return directionsOf(config).length * config.cell.state(sizes)[config.cell.output]!;
+  return directionsOf(config).length * cellOutput(config.cell, sizes);
 }
 
 /** Names and shapes of all parameters, layer by layer, forward before reverse. */
@@ -56,6 +57,14 @@ export function recurrentParameters(config: RecurrentConfig): Record<string, Sha
         shapes[`${name}_l${layer}${suffix}`] = shape;
   return shapes;
 }
+
+/** The same as parts of a model, named after the cell; each U(+-1/sqrt(hidden)) as PyTorch's layers begin. */
+export const recurrentSpecs = (config: RecurrentConfig): ParameterSpec[] =>
+  Object.entries(recurrentParameters(config)).map(([name, shape]) => ({
+    name: `${config.cell.name}.${name}`,
+    shape,
+    init: { kind: 'uniform', scale: 1 / Math.sqrt(config.hidden) },
+  }));
 
 /** Shapes of the state's parts for r samples. */
 export function stateShapes(config: RecurrentConfig, r: number): Record<string, Shape> {

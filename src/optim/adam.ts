@@ -24,14 +24,16 @@ export function adam(options: AdamOptions = {}): Optimizer {
       rootCorrection: Math.sqrt(1 - beta2 ** step),
       decay: decoupled ? 1 - learningRate * weightDecay : 1,
     }),
-    update(on, { theta, gradient, slots, scalars }) {
+    update(on, at) {
+      const { theta, slots, scalars, decays } = at;
       const c = (x: number) => on.constant(x);
-      const g = decoupled ? gradient : withDecay(on, gradient, theta, weightDecay);
+      const g = decoupled ? at.gradient : withDecay(on, at, weightDecay);
       const m = on.add(on.mul(slots.m!, c(beta1)), on.mul(g, c(1 - beta1)));
       const v = on.add(on.mul(slots.v!, c(beta2)), on.mul(on.mul(g, g), c(1 - beta2)));
       const root = on.add(on.call('div', on.call('sqrt', v), scalars.rootCorrection!), c(epsilon));
       const step = on.mul(on.call('div', m, root), scalars.stepSize!);
-      return { theta: on.sub(decoupled ? on.mul(theta, scalars.decay!) : theta, step), slots: { m, v } };
+      const kept = decays ? on.call('select', decays, scalars.decay!, c(1)) : scalars.decay!;
+      return { theta: on.sub(decoupled ? on.mul(theta, kept) : theta, step), slots: { m, v } };
     },
   };
 }

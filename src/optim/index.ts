@@ -1,9 +1,10 @@
 /** Every optimizer by its name. */
 import { adam } from './adam.js';
 import type { Optimizer } from './optimizer.js';
+import { rmsProp } from './rmsprop.js';
 import { sgd } from './sgd.js';
 
-export type OptimizerName = 'sgd' | 'momentum' | 'nesterov' | 'adam' | 'adamw';
+export type OptimizerName = 'sgd' | 'momentum' | 'nesterov' | 'rmsprop' | 'adam' | 'adamw';
 
 export function optimizerNamed(name: OptimizerName, weightDecay: number): Optimizer {
   switch (name) {
@@ -13,6 +14,8 @@ export function optimizerNamed(name: OptimizerName, weightDecay: number): Optimi
       return sgd({ weightDecay, momentum: 0.9 });
     case 'nesterov':
       return sgd({ weightDecay, momentum: 0.9, nesterov: true });
+    case 'rmsprop':
+      return rmsProp({ weightDecay });
     case 'adam':
       return adam({ weightDecay });
     case 'adamw':

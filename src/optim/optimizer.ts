@@ -17,11 +17,26 @@ export interface UpdateInputs {
   readonly gradient: Value;
   readonly slots: Readonly<Record<string, Value>>;
   readonly scalars: Readonly<Record<string, Value>>;
+  /** Of theta's size: 1 where weights decay and 0 where they do not. Absent: all decay. */
+  readonly decays?: Value | undefined;
 }
 
-/** The gradient of the loss with an L2 penalty: g + weightDecay * theta. */
-export const withDecay = (on: Builder, gradient: Value, theta: Value, weightDecay: number): Value =>
-  weightDecay === 0 ? gradient : on.add(gradient, on.mul(theta, on.constant(weightDecay)));
+/** The gradient of the loss with an L2 penalty: g + weightDecay * theta, where theta decays. */
+export function withDecay(
+  on: Builder,
+  { gradient, theta, decays }: UpdateInputs,
+  weightDecay: number,
+): Value {
+  if (weightDecay === 0) return gradient;
+  const penalty = on.mul(theta, on.constant(weightDecay));
+  return on.add(gradient, decays ? on.mul(penalty, decays) : penalty);
+}
+
+/** Every element of the gradient limited to -limit .. limit; 0: left as it is. */
+export function clipByValue(on: Builder, gradient: Value, limit: number): Value {
+  if (limit === 0) return gradient;
+  return on.call('max', on.constant(-limit), on.call('min', on.constant(limit), gradient));
+}
 
 /** The gradient scaled down to a norm of at most `limit`, and the norm it had: max|g| untouched below it. */
 export function clipByGlobalNorm(

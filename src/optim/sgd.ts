@@ -16,8 +16,9 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOpti
     name: momentum === 0 ? 'sgd' : nesterov ? 'nesterov' : 'momentum',
     slots: momentum === 0 ? [] : ['v'],
     scalars: (_, learningRate) => ({ learningRate }),
-    update(on, { theta, gradient, slots, scalars }) {
-      const g = withDecay(on, gradient, theta, weightDecay);
+    update(on, at) {
+      const { theta, slots, scalars } = at;
+      const g = withDecay(on, at, weightDecay);
       const mu = on.constant(momentum);
       const v = slots.v && on.add(on.mul(slots.v, mu), g);
       const direction = v === undefined ? g : nesterov ? on.add(g, on.mul(v, mu)) : v;

@@ -1,129 +1,46 @@
-import { KronogradError } from '../errors.js';
-import { refused, requireChoice, requireInteger, requireNumber, requireText } from '../ranges.js';
-
-export const CELLS = ['lstm'] as const;
-const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'adam', 'adamw'] as const;
-const SCHEDULES = ['constant', 'step', 'cosine'] as const;
-export const BACKENDS = ['auto', 'webgpu', 'cpu'] as const;
+import { refused, requireInteger, requireNumber } from '../ranges.js';
+import {
+  type Checks,
+  type ConfigInput,
+  integer,
+  LENGTH,
+  RUN_CHECKS,
+  RUN_DEFAULTS,
+  type RunConfig,
+  requireNoPlateau,
+  resolveConfig,
+  WIDTH,
+} from './run-config.js';
 
 /** What a character-level training run is made of. Plain JSON: a config file holds any part of it. */
-export interface TrainConfig {
-  /** The recurrent cell. */
-  readonly cell: (typeof CELLS)[number];
-  /** Units of each layer. */
-  readonly hidden: number;
-  /** Recurrent layers, stacked. */
-  readonly layers: number;
-  /** r: how many places of the text are read side by side. */
-  readonly batch: number;
+export interface TrainConfig extends RunConfig {
   /** T: through how many characters the gradient is propagated back. */
   readonly unroll: number;
-  /** How many updates to make. Exactly one of `steps` and `epochs` is set. */
-  readonly steps?: number;
-  /** How many passes over the training text to make. */
-  readonly epochs?: number;
-  /** The largest learning rate. */
-  readonly lr: number;
-  /** The global norm that gradients are clipped to; 0 for no clipping. */
-  readonly clip: number;
-  /** The probability that a unit between two layers is dropped in training. */
-  readonly dropout: number;
   /** What a character is to the first layer: a learned vector of this size, or a one-hot vector. */
   readonly embedding: number | 'one-hot';
-  readonly optimizer: (typeof OPTIMIZERS)[number];
-  /** The weights' decay: with `adamw` decoupled from the gradient, with the others an L2 penalty. */
-  readonly weightDecay: number;
-  /**
-   * The learning rate after the warm-up: `constant`; `step`, a tenth of itself after one half of the steps
-   * and again after three quarters; `cosine`, along half a cosine down to 0 at the last step.
-   */
-  readonly schedule: (typeof SCHEDULES)[number];
-  /** Over how many first steps the learning rate rises linearly from 0. */
-  readonly warmup: number;
-  /** Of initialisation and dropout: the same seed on the same adapter gives the same bits. */
-  readonly seed: number;
-  /** `auto` takes a GPU when there is one. */
-  readonly backend: (typeof BACKENDS)[number];
   /** The part of the text, from its end, that is kept for validation; 0 for none. */
   readonly validationFraction: number;
-  /** Validate after every so many steps. */
-  readonly evaluateEvery: number;
-  /** Stop after so many validations in a row without a new best one; 0 never stops early. */
-  readonly patience: number;
-  /** Save a checkpoint after every so many steps. */
-  readonly saveEvery: number;
-  /** The folder of the run's checkpoints. */
-  readonly out: string;
 }
 
 /** Any part of a configuration, not validated yet. */
-export type TrainConfigInput = { readonly [Key in keyof TrainConfig]?: unknown };
+export type TrainConfigInput = ConfigInput<TrainConfig>;
 
 /** What holds where nothing is given. */
 export const TRAIN_DEFAULTS: TrainConfig = {
-  cell: 'lstm',
-  hidden: 128,
-  layers: 1,
-  batch: 32,
+  ...RUN_DEFAULTS,
   unroll: 64,
-  steps: 1000,
-  lr: 0.002,
-  clip: 5,
-  dropout: 0,
   embedding: 'one-hot',
-  optimizer: 'adam',
-  weightDecay: 0,
-  schedule: 'cosine',
-  warmup: 0,
-  seed: 1,
-  backend: 'auto',
   validationFraction: 0.05,
-  evaluateEvery: 250,
-  patience: 0,
-  saveEvery: 250,
-  out: 'runs/latest',
 };
 
 /** The keys that make the model what it is: a checkpoint only fits a configuration that agrees in them. */
 export const MODEL_KEYS = ['cell', 'hidden', 'layers', 'embedding'] as const satisfies (keyof TrainConfig)[];
 
-/** Sizes beyond these are slips of the pen; what really fits depends on the device and is checked there. */
-const WIDTH = { min: 1, max: 32_768 };
-const LAYERS = { min: 1, max: 64 };
-const LENGTH = { min: 1, max: 65_536 };
-const COUNT = { min: 1, max: 1_000_000_000 };
-const COUNT_OR_ZERO = { min: 0, max: COUNT.max };
-
-type Check<Value> = (value: unknown, where: string) => Value;
-
-const integer =
-  (range: { min: number; max: number }): Check<number> =>
-  (value, where) =>
-    requireInteger(value, where, range);
-
-const CHECKS: { readonly [Key in keyof TrainConfig]-?: Check<NonNullable<TrainConfig[Key]>> } = {
-  cell: (value, where) => requireChoice(value, where, CELLS),
-  hidden: integer(WIDTH),
-  layers: integer(LAYERS),
-  batch: integer(LENGTH),
+const CHECKS: Checks<TrainConfig> = {
+  ...RUN_CHECKS,
   unroll: integer(LENGTH),
-  steps: integer(COUNT),
-  epochs: integer({ min: 1, max: 1_000_000 }),
-  lr: (value, where) => requireNumber(value, where, { above: 0 }),
-  clip: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
-  dropout: (value, where) => requireNumber(value, where, { min: 0, below: 1 }),
   embedding: requireEmbedding,
-  optimizer: (value, where) => requireChoice(value, where, OPTIMIZERS),
-  weightDecay: (value, where) => requireNumber(value, where, { min: 0, max: 1 }),
-  schedule: (value, where) => requireChoice(value, where, SCHEDULES),
-  warmup: integer(COUNT_OR_ZERO),
-  seed: integer({ min: 0, max: 2 ** 32 - 1 }),
-  backend: (value, where) => requireChoice(value, where, BACKENDS),
   validationFraction: (value, where) => requireNumber(value, where, { min: 0, max: 0.5 }),
-  evaluateEvery: integer(COUNT),
-  patience: integer(COUNT_OR_ZERO),
-  saveEvery: integer(COUNT),
-  out: requireText,
 };
 
 export const CONFIG_KEYS = Object.keys(CHECKS) as (keyof TrainConfig)[];
@@ -137,21 +54,9 @@ export function resolveTrainConfig(
   values: TrainConfigInput,
   where: (key: string) => string = (key) => key,
 ): TrainConfig {
-  requireKnownKeys(values, where);
-  const given = CONFIG_KEYS.filter((key) => values[key] !== undefined);
-  const checked = Object.fromEntries(given.map((key) => [key, CHECKS[key](values[key], where(key))]));
-  if (checked.steps !== undefined && checked.epochs !== undefined) {
-    throw new KronogradError('OPTION', `${where('steps')} and ${where('epochs')} exclude each other`, {
-      where: where('epochs'),
-      fix: 'give only one of the two',
-    });
-  }
-  const { steps, ...defaults } = TRAIN_DEFAULTS;
-  const length = checked.epochs === undefined ? { steps } : {};
-  const config = { ...defaults, ...length, ...checked } as TrainConfig;
-  if (config.steps !== undefined && config.warmup >= config.steps) {
-    throw refused(config.warmup, where('warmup'), `an integer below the number of steps, ${config.steps}`);
-  }
+  const config = resolveConfig(values, { checks: CHECKS, defaults: TRAIN_DEFAULTS }, where);
+  if (config.validationFraction === 0)
+    requireNoPlateau(config, `${where('schedule')}, ${where('validationFraction')}`);
   return config;
 }
 
@@ -165,16 +70,6 @@ export function overlayConfig(base: TrainConfigInput, changes: TrainConfigInput)
   if (changes.epochs !== undefined) delete merged.steps;
   for (const [key, value] of Object.entries(changes)) if (value !== undefined) merged[key] = value;
   return merged;
-}
-
-function requireKnownKeys(values: object, where: (key: string) => string): void {
-  const unknown = Object.keys(values).filter((key) => !Object.hasOwn(CHECKS, key));
-  if (unknown.length === 0) return;
-  const names = unknown.map((key) => JSON.stringify(key)).join(', ');
-  throw new KronogradError('OPTION', `unknown ${unknown.length === 1 ? 'key' : 'keys'} ${names}`, {
-    where: unknown.map(where).join(', '),
-    fix: `use only ${CONFIG_KEYS.join(', ')}`,
-  });
 }
 
 function requireEmbedding(value: unknown, where: string): number | 'one-hot' {

@@ -1,28 +1,32 @@
-import type { Vocabulary } from '../data/text.js';
-import type { LanguageModel } from '../model/language-model.js';
+import type { Model } from '../model/model.js';
 import { optimizerNamed } from '../optim/index.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import type { Program } from '../program/program.js';
-import type { TrainConfig } from './config.js';
+import type { RunConfig } from './run-config.js';
 import { trainingStep } from './step-program.js';
-import { languageModel } from './weights.js';
+import type { TrainingData } from './training-data.js';
 
 /** Losses are kept on the device for so many steps before they are written over. */
 export const RING_LENGTH = 64;
 
 export interface ConfiguredStep {
-  readonly model: LanguageModel;
+  readonly model: Model;
   readonly optimizer: Optimizer;
   readonly program: Program;
 }
 
 /** The training step that a configuration asks for. */
-export function configuredStep(config: TrainConfig, vocabulary: Vocabulary): ConfiguredStep {
-  const { batch, unroll, clip, layers } = config;
-  const model = languageModel(config, vocabulary);
-  const optimizer = optimizerNamed(config.optimizer, config.weightDecay);
-  // Between layers: with one layer there is nothing to drop.
-  const dropout = layers > 1 ? config.dropout : 0;
-  const options = { batch, unroll, optimizer, clip, dropout, ringLength: RING_LENGTH };
-  return { model, optimizer, program: trainingStep(model, options) };
+export function configuredStep(config: RunConfig, data: TrainingData): ConfiguredStep {
+  const { batch, clip, clipValue, layers, weightDecay } = config;
+  const model = data.model(config);
+  const optimizer = optimizerNamed(config.optimizer, weightDecay);
+  const program = trainingStep(model, {
+    ...{ batch, unroll: data.unroll(config), optimizer, clip, clipValue },
+    // Without decay there is nothing that biases could be exempt from.
+    decayBiases: config.decayBiases || weightDecay === 0,
+    // Between layers: with one layer there is nothing to drop.
+    dropout: layers > 1 ? config.dropout : 0,
+    ringLength: RING_LENGTH,
+  });
+  return { model, optimizer, program };
 }

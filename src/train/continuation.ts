@@ -1,31 +1,23 @@
 import { KronogradError } from '../errors.js';
 import { type Checkpoint, requireSameConfig } from './checkpoint.js';
-import { MODEL_KEYS, type TrainConfig } from './config.js';
-
-/** What must be the same for a resumed run to continue the one that was saved. */
-const RESUME_KEYS = [
-  ...MODEL_KEYS,
-  'batch',
-  'unroll',
-  'optimizer',
-  'seed',
-  'validationFraction',
-] as const satisfies (keyof TrainConfig)[];
+import type { RunConfig } from './run-config.js';
+import type { TrainingData } from './training-data.js';
 
 /**
- * Checks that a run with this configuration, on the text with this digest, continues the saved one.
+ * Checks that a run with this configuration, on this data, continues the saved one.
  * @throws KronogradError CHECKPOINT
  */
 export function requireContinuation(
   checkpoint: Checkpoint,
-  config: TrainConfig,
-  textDigest: string,
+  config: RunConfig,
+  { identity, noun, resumeKeys }: TrainingData,
   where: string,
 ): void {
-  requireSameConfig(checkpoint.config, { ...config }, RESUME_KEYS, where);
-  if (checkpoint.config.textSha256 !== textDigest)
-    throw new KronogradError('CHECKPOINT', 'the checkpoint is of another text', {
+  requireSameConfig(checkpoint.config, { ...config }, resumeKeys, where);
+  const same = Object.entries(identity).every(([key, value]) => checkpoint.config[key] === value);
+  if (!same)
+    throw new KronogradError('CHECKPOINT', `the checkpoint is of another ${noun}`, {
       where,
-      fix: 'resume with the text that the run began with, or train into another folder',
+      fix: `resume with the ${noun} that the run began with, or train into another folder`,
     });
 }

@@ -6,6 +6,7 @@ import { KronogradError } from '../errors.js';
 import type { LanguageModel } from '../model/language-model.js';
 import { programTensors, resetState, type Tensors } from './program-tensors.js';
 import { evaluation } from './step-program.js';
+import type { DataEvaluator } from './training-data.js';
 
 /** The largest batch and unroll to use. */
 export interface EvaluationSizes {
@@ -33,7 +34,7 @@ export function evaluationSizes(length: number, largest: EvaluationSizes): Evalu
   return { batch, unroll: Math.floor(streamLength / chunks) };
 }
 
-export class Evaluator implements Disposable {
+export class Evaluator implements DataEvaluator<Int32Array> {
   readonly #scope = new Scope();
   readonly #backend: Backend;
   readonly #model: LanguageModel;

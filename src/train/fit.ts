@@ -1,14 +1,15 @@
 /** The training loop around a trainer's steps: validation, checkpoints, early stop, and what may go wrong. */
-import type { TextBatch } from '../data/batches.js';
 import { KronogradError } from '../errors.js';
 import type { TensorMap } from '../interop/safetensors.js';
 import type { Checkpoint } from './checkpoint.js';
 import { LossReader } from './loss-reader.js';
+import type { TextData } from './text-data.js';
 import type { StepMetrics, Trainer } from './trainer.js';
+import type { BatchOf, PartOf, TrainingData } from './training-data.js';
 
-export interface FitOptions {
+export interface FitOptions<Data extends TrainingData = TextData> {
   /** The batches from `trainer.nextBatch` on; by default those of the trainer's data. */
-  readonly batches?: AsyncIterable<TextBatch>;
+  readonly batches?: AsyncIterable<BatchOf<Data>>;
   /**
    * Keeps a checkpoint: `last` after every `saveEvery` steps and at the end, `best` when the validation loss is the
    * lowest so far. Training waits for it.
@@ -25,7 +26,7 @@ export type FitEvent =
   | ({ readonly kind: 'validation' } & Validation)
   | { readonly kind: 'earlyStop'; readonly best: Measured };
 
-/** A mean loss on the validation text, in nats per character. */
+/** A mean loss on what is kept for validation; of a text, in nats per character. */
 export interface Validation {
   readonly step: number;
   readonly validationLoss: number;
@@ -37,7 +38,7 @@ export interface Validation {
 export interface FitResult {
   readonly stepsDone: number;
   readonly stoppedEarly: boolean;
-  /** Of the last step and of the best; null without a validation text. */
+  /** Of the last step and of the best; null without validation. */
   readonly last: Measured | null;
   readonly best: Measured | null;
 }
@@ -57,24 +58,19 @@ export interface Measured {
  * @throws KronogradError DIVERGED when a loss is NaN, infinite or absurdly large, ABORTED when the signal stopped
  * it (after saving), and what the backend and `save` throw.
  */
-export async function fit(trainer: Trainer, options: FitOptions = {}): Promise<FitResult> {
+export async function fit<Data extends TrainingData>(
+  trainer: Trainer<Data>,
+  options: FitOptions<Data> = {},
+): Promise<FitResult> {
   return new Fit(trainer, options).run();
 }
 
 /** A pause for timers, signals and the page, at least so often, in milliseconds: a CPU backend leaves them no time. */
 const BREATH = 50;
 
-/**
- * Nats per character beyond which nothing is being learnt any more: to guess blindly among all characters of
- * Unicode costs 14. An exploding loss often stays below infinity, since every gate is saturated.
- */
-const LARGEST_LOSS = 10_000;
-
-const hasDiverged = (loss: number): boolean => !(loss <= LARGEST_LOSS);
-
-class Fit {
-  readonly #trainer: Trainer;
-  readonly #options: FitOptions;
+class Fit<Data extends TrainingData> {
+  readonly #trainer: Trainer<Data>;
+  readonly #options: FitOptions<Data>;
   readonly #reader: LossReader;
   /** Losses of steps since the last validation. */
   #window: number[] = [];
@@ -84,7 +80,7 @@ class Fit {
   #soundStep = 0;
   #lastBreath = performance.now();
 
-  constructor(trainer: Trainer, options: FitOptions) {
+  constructor(trainer: Trainer<Data>, options: FitOptions<Data>) {
     this.#trainer = trainer;
     this.#options = options;
     this.#reader = new LossReader(trainer);
@@ -93,12 +89,13 @@ class Fit {
 
   async run(): Promise<FitResult> {
     const { data, config } = this.#trainer;
-    const { signal, batches = data.stream.batches(this.#trainer.nextBatch) } = this.#options;
+    const { signal } = this.#options;
+    const batches = this.#options.batches ?? data.stream.batches(this.#trainer.nextBatch);
     let stoppedEarly = this.#patienceIsOver();
     if (signal?.aborted) await this.#abort();
     if (!stoppedEarly && this.#trainer.stepsDone < data.steps) {
       for await (const batch of batches) {
-        this.#trainer.step(batch);
+        this.#trainer.step(batch as BatchOf<Data>);
         const step = this.#trainer.stepsDone;
         this.#take(await this.#reader.poll());
         await this.#breathe();
@@ -124,10 +121,11 @@ class Fit {
 
   async #validate(): Promise<void> {
     const { stepsDone: step, data, history } = this.#trainer;
-    if (data.validation.length === 0) return;
+    if (data.heldOut === null) return;
     await this.#catchUp();
-    const validationLoss = await this.#trainer.evaluate(data.validation);
-    if (hasDiverged(validationLoss)) throw this.#diverged(`the validation loss became ${validationLoss}`);
+    const validationLoss = await this.#trainer.evaluate(data.heldOut as PartOf<Data>);
+    if (this.#hasDiverged(validationLoss))
+      throw this.#diverged(`the validation loss became ${validationLoss}`);
     this.#soundStep = step;
     const best = this.#bestSoFar();
     const isBest = best === null || validationLoss < best.validationLoss;
@@ -153,8 +151,8 @@ class Fit {
     const { stepsDone, data, config } = this.#trainer;
     await this.#catchUp();
     if (this.#soundStep === stepsDone) return;
-    const loss = await this.#trainer.evaluate(data.training.subarray(0, config.unroll + 1));
-    if (hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, stepsDone + 1);
+    const loss = await this.#trainer.evaluate(data.glimpse(config) as PartOf<Data>);
+    if (this.#hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, stepsDone + 1);
     this.#soundStep = stepsDone;
   }
 
@@ -176,11 +174,15 @@ class Fit {
   #take(metrics: readonly StepMetrics[]): void {
     for (const each of metrics) {
       const { step, loss } = each;
-      if (hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, step);
+      if (this.#hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, step);
       this.#options.onEvent?.({ kind: 'step', ...each });
       this.#window.push(loss);
       this.#lastLoss = loss;
     }
+  }
+
+  #hasDiverged(loss: number): boolean {
+    return !(loss <= this.#trainer.data.largestLoss);
   }
 
   #diverged(what: string, step = this.#trainer.stepsDone): KronogradError {
@@ -192,7 +194,7 @@ class Fit {
     });
   }
 
-  /** What was measured on the validation text by this run, and by the one that it resumes. */
+  /** What was measured by validations of this run, and by the one that it resumes. */
   #validations(): Measured[] {
     return this.#trainer.history.flatMap(({ step, validationLoss }) =>
       step === undefined || validationLoss === undefined ? [] : [{ step, validationLoss }],

@@ -1,22 +1,28 @@
 import { RING_LENGTH } from './configured-step.js';
-import type { StepMetrics, Trainer } from './trainer.js';
+import type { StepMetrics } from './trainer.js';
 
 /** Losses shall be seen about so often, in milliseconds: smooth for the eye, and seldom for a GPU. */
 const INTERVAL = 250;
+
+/** What it reads of a trainer. */
+export interface MeasuredSteps {
+  readonly stepsDone: number;
+  losses(): Promise<StepMetrics[]>;
+}
 
 /**
  * Reads the losses of a run without stalling it: the next steps are submitted while a read is on its way. It also
  * keeps a GPU from falling behind by more than the ring holds, so that no loss is missed.
  */
 export class LossReader {
-  readonly #trainer: Trainer;
+  readonly #trainer: MeasuredSteps;
   #pending: Promise<StepMetrics[]> = Promise.resolve([]);
   /** Steps from one read to the next; two such spans are at most in flight. */
   #span = 1;
   #lastStep: number;
   #lastTime = performance.now();
 
-  constructor(trainer: Trainer) {
+  constructor(trainer: MeasuredSteps) {
     this.#trainer = trainer;
     this.#lastStep = trainer.stepsDone;
   }

@@ -1,26 +1,25 @@
 /** Whether a training step fits into a backend, known before anything is allocated. */
 import type { Backend, Capacity } from '../backend/backend.js';
-import type { Vocabulary } from '../data/text.js';
 import { KronogradError } from '../errors.js';
 import { schedule } from '../schedule/index.js';
-import type { TrainConfig } from './config.js';
 import { configuredStep } from './configured-step.js';
+import type { RunConfig } from './run-config.js';
+import type { TrainingData } from './training-data.js';
 
 /**
  * Refuses what is too large, with the numbers and with the sizes that would fit.
  * @throws KronogradError MEMORY
  */
-export function requireRoom(config: TrainConfig, vocabulary: Vocabulary, backend: Backend): void {
+export function requireRoom(config: RunConfig, data: TrainingData, backend: Backend): void {
   const { capacity, description } = backend;
-  const needed = demand(config, vocabulary);
+  const needed = demand(config, data);
   if (fits(needed, capacity)) return;
-  const largest = (key: 'hidden' | 'batch' | 'unroll'): string[] => {
-    const size = largestBelow(config[key], (value) =>
-      fits(demand({ ...config, [key]: value }, vocabulary), capacity),
-    );
+  const largest = (key: string): string[] => {
+    const asked = (config as unknown as Readonly<Record<string, number>>)[key]!;
+    const size = largestBelow(asked, (value) => fits(demand({ ...config, [key]: value }, data), capacity));
     return size === 0 ? [] : [`--${key} of at most about ${size}`];
   };
-  const choices = [...largest('hidden'), ...largest('batch'), ...largest('unroll')];
+  const choices = data.sizeKeys.flatMap(largest);
   const what = `a training step needs ${mebibytes(needed.total)}, ${mebibytes(needed.buffer)} of it in one buffer`;
   const limit = Number.isFinite(capacity.total)
     ? `there is room for ${mebibytes(capacity.total)}`
@@ -34,8 +33,8 @@ export function requireRoom(config: TrainConfig, vocabulary: Vocabulary, backend
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /** Bytes of a training step as it is scheduled. What a backend needs beyond that is not counted, but it is little. */
-function demand(config: TrainConfig, vocabulary: Vocabulary): Capacity {
-  const bytes = schedule(configuredStep(config, vocabulary).program).buffers.map(({ length }) => 4 * length);
+function demand(config: RunConfig, data: TrainingData): Capacity {
+  const bytes = schedule(configuredStep(config, data).program).buffers.map(({ length }) => 4 * length);
   return { buffer: Math.max(...bytes), total: bytes.reduce((sum, each) => sum + each, 0) };
 }
 

@@ -1,8 +1,7 @@
-/** The programs of a language model: one training step, the loss of a batch, the next character. */
+/** The programs of a model: one training step, the loss of a batch, the next character. */
 import type { LanguageModel } from '../model/language-model.js';
-import { textInputs } from '../model/language-model.js';
-import { meanWeight } from '../model/losses.js';
-import { clipByGlobalNorm, type Optimizer } from '../optim/optimizer.js';
+import type { Model } from '../model/model.js';
+import { clipByGlobalNorm, clipByValue, type Optimizer } from '../optim/optimizer.js';
 import { gradient } from '../program/adjoint.js';
 import { Builder } from '../program/builder.js';
 import { float, int, type Program, type Value } from '../program/program.js';
@@ -13,6 +12,10 @@ export interface StepOptions {
   readonly optimizer: Optimizer;
   /** Largest norm of the gradient; 0: no clipping. */
   readonly clip: number;
+  /** Largest element of the gradient, after that; 0 or absent: no clipping. */
+  readonly clipValue?: number;
+  /** Whether biases decay too; true unless given. */
+  readonly decayBiases?: boolean;
   readonly dropout: number;
   /** Losses and norms are kept for this many steps before they are written over. */
   readonly ringLength: number;
@@ -26,11 +29,11 @@ export const scalarNames = (optimizer: Optimizer): string[] => [
 
 /**
  * One step of truncated BPTT: forward, backward, clipping and the optimizer's update, in one program.
- * Inputs: theta, the optimizer's slots, the state, characters and targets [T, r], the scalars, the rings
- * `losses` and `norms`, and with dropout the generator's `key`. Outputs update theta, slots, state and rings.
+ * Inputs: theta, the optimizer's slots, the state, the parts of the batch, the scalars, the rings
+ * `losses` and `norms`, with dropout the generator's `key`, and `decays` (see UpdateInputs) where not all decay. Outputs update theta, slots, state and rings.
  */
-export function trainingStep(model: LanguageModel, options: StepOptions): Program {
-  const { batch, unroll, optimizer, clip, dropout, ringLength } = options;
+export function trainingStep(model: Model, options: StepOptions): Program {
+  const { batch, unroll, optimizer, clip, clipValue = 0, dropout, ringLength } = options;
   const on = new Builder();
   const { size } = model.parameters;
   const theta = on.input('theta', float(size));
@@ -43,14 +46,23 @@ export function trainingStep(model: LanguageModel, options: StepOptions): Progra
     names.map((name, i) => [name, on.reshape(on.slice(packed, 0, i, 1), [])]),
   );
   const state = stateInputs(on, model, batch);
-  const { characters, targets } = textInputs(on, unroll, batch);
+  const parts = batchInputs(on, model, unroll, batch);
   const key = dropout > 0 ? on.input('key', int(2)) : null;
 
-  const forward = model.logits(on, theta, characters, state, key ? { rate: dropout, key } : undefined);
-  const loss = model.loss(on, forward.logits, targets, meanWeight(on, [unroll, batch]));
+  const forward = model.forward(on, {
+    ...{ theta, batch: parts, state },
+    dropout: key ? { rate: dropout, key } : undefined,
+  });
+  const { loss } = forward;
   const [raw] = gradient(on, loss, [theta]) as [Value];
   const clipped = clipByGlobalNorm(on, raw, clip);
-  const updated = optimizer.update(on, { theta, gradient: clipped.gradient, slots, scalars });
+  const updated = optimizer.update(on, {
+    theta,
+    gradient: clipByValue(on, clipped.gradient, clipValue),
+    slots,
+    scalars,
+    decays: options.decayBiases === false ? on.input('decays', float(size)) : undefined,
+  });
 
   const ring = (name: string, value: Value) => {
     const before = on.input(name, float(ringLength));
@@ -72,14 +84,16 @@ export function trainingStep(model: LanguageModel, options: StepOptions): Progra
 }
 
 /** The mean loss of a batch, `loss` [1], with the state carried on. */
-export function evaluation(model: LanguageModel, batch: number, unroll: number): Program {
+export function evaluation(model: Model, batch: number, unroll: number): Program {
   const on = new Builder();
   const theta = on.input('theta', float(model.parameters.size));
   const state = stateInputs(on, model, batch);
-  const { characters, targets } = textInputs(on, unroll, batch);
-  const forward = model.logits(on, theta, characters, state);
-  const loss = model.loss(on, forward.logits, targets, meanWeight(on, [unroll, batch]));
-  return on.build({ loss: on.reshape(loss, [1]), ...stateOutputs(forward.state) });
+  const { loss, state: after } = model.forward(on, {
+    theta,
+    batch: batchInputs(on, model, unroll, batch),
+    state,
+  });
+  return on.build({ loss: on.reshape(loss, [1]), ...stateOutputs(after) });
 }
 
 /** Logits [length, vocabulary] after each of `length` characters [length, 1], with the state carried on. */
@@ -92,7 +106,12 @@ export function prediction(model: LanguageModel, length: number): Program {
   return on.build({ logits: on.reshape(logits, [length, model.config.vocabulary]), ...stateOutputs(after) });
 }
 
-function stateInputs(on: Builder, model: LanguageModel, r: number): Record<string, Value> {
+const batchInputs = (on: Builder, model: Model, T: number, r: number): Record<string, Value> =>
+  Object.fromEntries(
+    Object.entries(model.batchTypes(T, r)).map(([name, type]) => [name, on.input(name, type)]),
+  );
+
+function stateInputs(on: Builder, model: Model, r: number): Record<string, Value> {
   return Object.fromEntries(
     Object.entries(model.stateShapes(r)).map(([name, shape]) => [
       name,

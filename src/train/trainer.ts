@@ -1,30 +1,27 @@
-/** The training of a character language model on any backend, step by step. */
+/** The training of a model on any backend, step by step. */
 import type { Backend, Executable } from '../backend/backend.js';
-import type { TextBatch } from '../data/batches.js';
 import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
 import type { TensorMap } from '../interop/safetensors.js';
-import type { LanguageModel } from '../model/language-model.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { threefry2x32 } from '../program/threefry.js';
 import type { Checkpoint, MetricsEntry } from './checkpoint.js';
-import type { TrainConfig } from './config.js';
 import { type ConfiguredStep, configuredStep, RING_LENGTH } from './configured-step.js';
 import { requireContinuation } from './continuation.js';
-import { Evaluator } from './evaluator.js';
 import { learningRate } from './learning-rate.js';
 import { programTensors, resetState, type Tensors, withoutPrefix } from './program-tensors.js';
 import { RANDOM_STREAMS } from './random-streams.js';
 import { requireRoom } from './room.js';
 import { scalarNames } from './step-program.js';
 import type { TextData } from './text-data.js';
-import { type FlatParameters, namedWeights, requireTensor, tensorOf, trainedModel } from './weights.js';
+import type { BatchOf, ConfigOf, DataEvaluator, ModelOf, PartOf, TrainingData } from './training-data.js';
+import { type FlatParameters, flatWeights, namedWeights, requireTensor, tensorOf } from './weights.js';
 
 /** What was measured in one step. */
 export interface StepMetrics {
   /** Counted from 1. */
   readonly step: number;
-  /** Mean cross-entropy of the batch in nats, before the update. */
+  /** Mean loss of the batch, before the update; of a text, in nats. */
   readonly loss: number;
   /** Of the gradient, before clipping. */
   readonly gradientNorm: number;
@@ -33,20 +30,21 @@ export interface StepMetrics {
 /**
  * Owns everything that training changes. All of it is in a checkpoint, and nothing but `step` changes it, so the
  * same seed on the same adapter gives the same bits however often losses are read, texts evaluated, checkpoints
- * taken and the run stopped and restored.
+ * taken and the run stopped and restored. What it learns from, text or sequences, decides what its configuration,
+ * its model and its batches are.
  *
  *     using trainer = await Trainer.create(backend, config, data);
  *     for await (const batch of data.stream.batches(trainer.nextBatch, data.steps)) trainer.step(batch);
  */
-export class Trainer implements Disposable {
-  readonly model: LanguageModel;
+export class Trainer<Data extends TrainingData = TextData> implements Disposable {
+  readonly model: ModelOf<Data>;
   /** Measurements to be saved with the run, oldest first. */
   readonly history: MetricsEntry[] = [];
   readonly #optimizer: Optimizer;
   readonly #scope: Scope;
   readonly #executable: Executable;
   readonly #tensors: Tensors;
-  readonly #evaluator: Evaluator;
+  readonly #evaluator: DataEvaluator<PartOf<Data>>;
   readonly #dropoutKey: number;
   #stepsDone = 0;
   #nextBatch = 0;
@@ -55,18 +53,19 @@ export class Trainer implements Disposable {
 
   private constructor(
     backend: Backend,
-    readonly config: TrainConfig,
-    readonly data: TextData,
+    readonly config: ConfigOf<Data>,
+    readonly data: Data,
     { model, optimizer, program }: ConfiguredStep,
     executable: Executable,
     scope: Scope,
   ) {
-    this.model = model;
+    this.model = model as ModelOf<Data>;
     this.#optimizer = optimizer;
     this.#executable = executable;
     this.#scope = scope;
     this.#tensors = programTensors(backend, program, scope);
-    this.#evaluator = scope.own(new Evaluator(backend, model, config));
+    this.#evaluator = scope.own(data.evaluator(backend, model, config) as DataEvaluator<PartOf<Data>>);
+    this.#tensors.decays?.write(model.parameters.matrixMask());
     [this.#dropoutKey] = threefry2x32(config.seed, RANDOM_STREAMS.dropout, 0, 0);
   }
 
@@ -74,7 +73,11 @@ export class Trainer implements Disposable {
    * A new run, its parameters drawn from the configuration's seed.
    * @throws KronogradError MEMORY when it does not fit the device.
    */
-  static async create(backend: Backend, config: TrainConfig, data: TextData): Promise<Trainer> {
+  static async create<Data extends TrainingData>(
+    backend: Backend,
+    config: ConfigOf<Data>,
+    data: Data,
+  ): Promise<Trainer<Data>> {
     const trainer = await Trainer.#compile(backend, config, data);
     const random = new CounterRandom(config.seed, RANDOM_STREAMS.initialisation);
     trainer.#tensors.theta!.write(trainer.model.parameters.initial(random));
@@ -84,17 +87,17 @@ export class Trainer implements Disposable {
   /**
    * The run that a checkpoint was taken of. The configuration may differ from the saved one in what does not break
    * the continuity: number of steps, learning rate, clipping, dropout, decay. `where` names the checkpoint in errors.
-   * @throws KronogradError CHECKPOINT when it is of another model, text or batch size, MEMORY
+   * @throws KronogradError CHECKPOINT when it is of another model, other data or another batch size, MEMORY
    */
-  static async restore(
+  static async restore<Data extends TrainingData>(
     backend: Backend,
     checkpoint: Checkpoint,
-    config: TrainConfig,
-    data: TextData,
+    config: ConfigOf<Data>,
+    data: Data,
     where = 'checkpoint',
-  ): Promise<Trainer> {
-    requireContinuation(checkpoint, config, data.sha256, where);
-    const { theta } = trainedModel(checkpoint, where);
+  ): Promise<Trainer<Data>> {
+    requireContinuation(checkpoint, config, data, where);
+    const theta = flatWeights(data.model(config), checkpoint.weights, where);
     const trainer = await Trainer.#compile(backend, config, data);
     try {
       trainer.#load(checkpoint, theta, where);
@@ -105,9 +108,13 @@ export class Trainer implements Disposable {
     }
   }
 
-  static async #compile(backend: Backend, config: TrainConfig, data: TextData): Promise<Trainer> {
-    requireRoom(config, data.vocabulary, backend);
-    const step = configuredStep(config, data.vocabulary);
+  static async #compile<Data extends TrainingData>(
+    backend: Backend,
+    config: ConfigOf<Data>,
+    data: Data,
+  ): Promise<Trainer<Data>> {
+    requireRoom(config, data, backend);
+    const step = configuredStep(config, data);
     const scope = new Scope();
     try {
       const executable = scope.own(await backend.compile(step.program));
@@ -139,17 +146,15 @@ export class Trainer implements Disposable {
   }
 
   /** One update. Returns before a GPU is done; what became of it is told by `losses`. */
-  step(batch: TextBatch): void {
-    const { config, data } = this;
+  step(batch: BatchOf<Data>): void {
     const tensors = this.#tensors;
     const step = this.#stepsDone + 1;
     if (batch.firstOfEpoch) resetState(tensors);
     const scalars: Readonly<Record<string, number>> = {
       slot: (step - 1) % RING_LENGTH,
-      ...this.#optimizer.scalars(step, learningRate(config, step, data.steps)),
+      ...this.#optimizer.scalars(step, this.#learningRate(step)),
     };
-    tensors.characters!.write(batch.inputs);
-    tensors.targets!.write(batch.targets);
+    for (const [name, numbers] of Object.entries(this.data.parts(batch))) tensors[name]!.write(numbers);
     tensors.scalars!.write(scalarNames(this.#optimizer).map((name) => scalars[name]!));
     tensors.key?.write([this.#dropoutKey, step]);
     this.#executable.run(tensors);
@@ -174,11 +179,11 @@ export class Trainer implements Disposable {
   }
 
   /**
-   * The mean loss of a text in nats per character, as `Evaluator` measures it. Changes nothing of the training.
-   * @throws KronogradError TEXT for fewer than two characters, MEMORY
+   * The mean loss of other data: of a text in nats per character. Changes nothing of the training.
+   * @throws KronogradError TEXT for a text of fewer than two characters, MEMORY
    */
-  evaluate(ids: Int32Array): Promise<number> {
-    return this.#evaluator.loss(this.#tensors.theta!, ids);
+  evaluate(part: PartOf<Data>): Promise<number> {
+    return this.#evaluator.loss(this.#tensors.theta!, part);
   }
 
   /** The parameters as they are now. */
@@ -209,13 +214,18 @@ export class Trainer implements Disposable {
         tensors: optimizer,
       },
       state,
-      config: { ...config, textSha256: data.sha256 },
-      vocabulary: data.vocabulary.characters,
+      config: { ...config, ...data.identity, ...data.description },
+      vocabulary: data.characters,
       // Dropout's generator is a function of seed and step.
       generator: { seed: config.seed },
       position,
       history,
     };
+  }
+
+  #learningRate(step: number): number {
+    const losses = this.history.flatMap(({ validationLoss }) => validationLoss ?? []);
+    return learningRate(this.config, step, this.data.steps, losses);
   }
 
   #load({ optimizer, state, position, history }: Checkpoint, theta: FlatParameters, where: string): void {

@@ -3,6 +3,7 @@ import { Vocabulary } from '../data/text.js';
 import { KronogradError } from '../errors.js';
 import type { Tensor, TensorMap } from '../interop/safetensors.js';
 import { LanguageModel } from '../model/language-model.js';
+import type { Model } from '../model/model.js';
 import { type Shape, sameShape } from '../program/program.js';
 import type { Checkpoint } from './checkpoint.js';
 import { CONFIG_KEYS, resolveTrainConfig, type TrainConfig } from './config.js';
@@ -28,7 +29,7 @@ export const tensorOf = (shape: Shape, data: Float32Array | Float64Array): Tenso
   data instanceof Float32Array ? { dtype: 'F32', shape, data } : { dtype: 'F64', shape, data };
 
 /** The parameters of a model by PyTorch's names. */
-export function namedWeights(model: LanguageModel, theta: FlatParameters): TensorMap {
+export function namedWeights(model: Model, theta: FlatParameters): TensorMap {
   const { specs } = model.parameters;
   return new Map(
     specs.map(({ name, shape }) => [name, tensorOf(shape, model.parameters.part(theta, name).slice())]),
@@ -41,6 +42,11 @@ export function namedWeights(model: LanguageModel, theta: FlatParameters): Tenso
  */
 export function trainedModel(checkpoint: Checkpoint, where: string): TrainedModel {
   try {
+    if (checkpoint.vocabulary.length === 0)
+      throw new KronogradError('CHECKPOINT', 'the checkpoint is of a model of sequences, not of text', {
+        where,
+        fix: 'give the checkpoint of a language model',
+      });
     const vocabulary = Vocabulary.fromJSON(checkpoint.vocabulary, where);
     const config = savedConfig(checkpoint);
     const model = languageModel(config, vocabulary);
@@ -62,7 +68,7 @@ function savedConfig({ config }: Checkpoint): TrainConfig {
 }
 
 /** All weights in one vector. @throws KronogradError CHECKPOINT for a missing or ill-shaped one. */
-function flatWeights(model: LanguageModel, weights: TensorMap, where: string): FlatParameters {
+export function flatWeights(model: Model, weights: TensorMap, where: string): FlatParameters {
   const theta = new Float64Array(model.parameters.size);
   for (const { name, shape } of model.parameters.specs)
     model.parameters.part(theta, name).set(requireTensor(weights, name, shape, where));

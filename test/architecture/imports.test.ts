@@ -21,6 +21,7 @@ const rooms: Record<string, string[]> = {
     'src/program',
     'src/schedule',
     'src/backend',
+    'src/cells',
     'src/model',
     'src/optim',
     'src/curvature',

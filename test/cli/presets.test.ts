@@ -69,6 +69,11 @@ describe('presets', () => {
     ['--lr', '0', '--lr cannot be 0'],
     ['--cell', 'gru2', '--cell cannot be "gru2"'],
     ['--backend', 'cuda', '--backend cannot be "cuda"'],
+    ['--optimizer', 'lbfgs', '--optimizer cannot be "lbfgs"'],
+    ['--schedule', 'linear', '--schedule cannot be "linear"'],
+    ['--dropout', '1', '--dropout cannot be 1'],
+    ['--clip-value', '-1', '--clip-value cannot be -1'],
+    ['--weight-decay', '2', '--weight-decay cannot be 2'],
   ])('%s %s is refused by name', async (flag, value, message) => {
     await expect(loadTrainingSetup('moby-dick', parsed(flag, value), cpu)).rejects.toMatchObject({
       code: 'OPTION',
@@ -87,7 +92,7 @@ describe('presets', () => {
     await expect(loadTrainingSetup('moby', {}, cpu)).rejects.toMatchObject({
       code: 'OPTION',
       message: 'there is no preset "moby"',
-      fix: 'give one of moby-dick, or a file that ends in .json',
+      fix: 'give one of moby-dick, births, weather, occupancy, adding, copy-memory, temporal-order, parity, or a file that ends in .json',
     });
     await expect(loadTrainingSetup('constructor', {}, cpu)).rejects.toMatchObject({ code: 'OPTION' });
   });

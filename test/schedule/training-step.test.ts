@@ -41,6 +41,9 @@ describe('a training step as stages equals the program', () => {
     ['one unit', step({ hidden: 1 })],
     ['no clipping', step({}, { clip: 0 })],
     ['nesterov with weight decay', step({}, { optimizer: optimizerNamed('nesterov', 0.1) })],
+    ['rmsprop', step({}, { optimizer: optimizerNamed('rmsprop', 0) })],
+    ['clipping by value', step({}, { clipValue: 1e-3 })],
+    ['biases that do not decay', step({}, { optimizer: optimizerNamed('adamw', 0.1), decayBiases: false })],
     ['adamw', step({}, { optimizer: optimizerNamed('adamw', 0.1) })],
   ])('%s', (_, program) => {
     const inputs = randomInputs(program, 5, (name, { shape }) =>

@@ -40,6 +40,11 @@ describe('resolveTrainConfig', () => {
     ['optimizer', 'lbfgs'],
     ['weightDecay', -1e-4],
     ['schedule', 'linear'],
+    ['clipValue', -1],
+    ['decayBiases', 'no'],
+    ['plateauFactor', 1],
+    ['plateauFactor', 0],
+    ['plateauPatience', -1],
     ['warmup', -1],
     ['warmup', 1000],
     ['seed', -1],
@@ -65,6 +70,12 @@ describe('resolveTrainConfig', () => {
     ['embedding', 'one-hot'],
   ])('%s takes %s', (key, value) => {
     expect(resolveTrainConfig({ [key]: value })).toHaveProperty(key, value);
+  });
+
+  test('a plateau needs a validation to be seen in', () => {
+    expect(() => resolveTrainConfig({ schedule: 'plateau', validationFraction: 0 })).toThrow(
+      expect.objectContaining({ code: 'OPTION', where: 'schedule, validationFraction' }),
+    );
   });
 
   test('steps and epochs exclude each other', () => {

@@ -80,6 +80,19 @@ test('a run restored from any checkpoint of another ends with its bits', async (
   }
 });
 
+test('a learning rate that fell on a plateau stays so in a restored run', async () => {
+  // No validation is ever better by as much as the patience wants: the rate falls early and often.
+  const changes = { schedule: 'plateau', plateauPatience: 0, lr: 3, optimizer: 'sgd', evaluateEvery: 5 };
+  const whole = await train(changes);
+  const constant = await train({ ...changes, schedule: 'constant' });
+  const bits = async ({ saved }: typeof whole) => encodeCheckpoint(saved.at(-1)!.checkpoint);
+  expect(whole.saved.at(-1)!.checkpoint.weights).not.toEqual(constant.saved.at(-1)!.checkpoint.weights);
+  const { config, data } = await prepare(changes);
+  const { checkpoint } = whole.saved.find((each) => each.checkpoint.position.step === 50)!;
+  using trainer = await Trainer.restore(new Float32Backend(), checkpoint, config, data);
+  expect(await bits(await watch(trainer))).toEqual(await bits(whole));
+});
+
 test('a run that is already complete does nothing', async () => {
   const whole = await train({});
   const { config, data } = await prepare();

@@ -1,0 +1,160 @@
+/** What `train` can learn beside text: forecasts of a series, and tasks with known answers. */
+import { persistence, ratePrior, seasonalNaive } from '../data/baselines.js';
+import { seriesColumns, tableSeries } from '../data/csv.js';
+import { readCsv } from '../data/csv-node.js';
+import type { SequenceSource } from '../data/sequences.js';
+import { loadBirths, loadWeather, type SeriesData } from '../data/sets-node.js';
+import { addingProblem, copyMemory, parity, type Task, temporalOrder } from '../data/tasks.js';
+import { TRAFFIC_LANES, Traffic } from '../data/traffic.js';
+import { type Series, SPLIT_DEFAULTS, seriesWindows, splitRows, standardiseSeries } from '../data/windows.js';
+import { KronogradError } from '../errors.js';
+import { sha256 } from '../train/checkpoint.js';
+import type { SequenceSets } from '../train/sequence-data.js';
+import { firstOf } from '../train/sequence-parts.js';
+
+/** Plain JSON: a checkpoint keeps it, and a resumed run makes the same problem of it. */
+export type ProblemSpec =
+  | { readonly kind: 'births' | 'weather'; readonly window: number; readonly horizon: number }
+  | {
+      readonly kind: 'csv';
+      readonly file: string;
+      readonly target: string;
+      readonly features: readonly string[];
+      readonly window: number;
+      readonly horizon: number;
+      /** Rows of one season; 0: none is known. */
+      readonly period: number;
+    }
+  | { readonly kind: 'occupancy'; readonly window: number }
+  | { readonly kind: TaskName; readonly window: number };
+
+export type TaskName = 'adding' | 'copy-memory' | 'temporal-order' | 'parity';
+
+export interface Baseline {
+  readonly name: string;
+  /** On the same sequences and in the same measure as the model's. */
+  readonly loss: number;
+}
+
+export interface Problem {
+  readonly sets: SequenceSets;
+  /** What nobody has looked at before the end. */
+  readonly test: SequenceSource;
+  readonly baselines: readonly Baseline[];
+  readonly description: string;
+  /** A loss in words that mean something to the user. */
+  readonly tell: (loss: number) => string;
+}
+
+export async function makeProblem(spec: ProblemSpec, seed: number): Promise<Problem> {
+  switch (spec.kind) {
+    case 'births':
+      return packaged(await loadBirths(), spec);
+    case 'weather':
+      return packaged(await loadWeather(), spec);
+    case 'csv': {
+      const table = await readCsv(spec.file, { columns: seriesColumns(spec) });
+      return forecast(tableSeries(table, spec), spec, spec.period, `${spec.file}, ${spec.target}`);
+    }
+    case 'occupancy':
+      return occupancy(spec, seed);
+    default:
+      return task(spec, seed);
+  }
+}
+
+const packaged = (
+  { name, values, columns, target, targetColumn, period }: SeriesData,
+  spec: { readonly window: number; readonly horizon: number } & ProblemSpec,
+): Promise<Problem> => {
+  const { window, horizon } = spec;
+  const series = { values, columns: columns.length, targetColumn, window, horizon };
+  return forecast(series, spec, period, `${name}, ${target}`);
+};
+
+/** Standardised by its training rows; told in the series' own unit. */
+async function forecast(raw: Series, spec: ProblemSpec, period: number, label: string): Promise<Problem> {
+  const rows = raw.values.length / raw.columns;
+  const { series, standardiser } = standardiseSeries(raw, splitRows(rows).training);
+  const { training, validation, test } = seriesWindows(series, SPLIT_DEFAULTS);
+  const std = standardiser.std[raw.targetColumn]!;
+  if (std === 0)
+    throw new KronogradError('DATA', 'the column to forecast never changes', {
+      where: label,
+      fix: 'choose another column',
+    });
+  const { buffer, byteOffset, byteLength } = raw.values;
+  const digest = await sha256(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
+  const seasonal = period > 0 ? [{ name: 'seasonal-naive', ...seasonalNaive(test!, period) }] : [];
+  return {
+    sets: {
+      ...{ training, validation: validation! },
+      identity: { spec, sha256: digest },
+      description: { standardisation: standardiser.toJSON() },
+    },
+    test: test!,
+    baselines: [{ name: 'persistence', ...persistence(test!) }, ...seasonal].map(({ name, meanSquared }) => ({
+      name,
+      loss: meanSquared,
+    })),
+    description: `${label}: ${raw.window} steps of ${training.features} features in, ${raw.horizon} ahead out; ${training.count} windows to learn from, ${validation!.count} for validation, ${test!.count} for the test`,
+    tell: (loss) => `rmse ${(Math.sqrt(loss) * std).toPrecision(4)}`,
+  };
+}
+
+/** Sequences for validation, and for the test; and of those trained on, how many the rates are guessed from. */
+const TRAFFIC_SEQUENCES = 2000;
+/** No run trains on so many. */
+const BEHIND_TRAINING = 2 ** 31;
+
+/** Which of three lanes are congested on the day after `window` days of hourly counts. */
+function occupancy(spec: { readonly kind: 'occupancy'; readonly window: number }, seed: number): Problem {
+  const count = TRAFFIC_SEQUENCES;
+  const from = (first: number) => new Traffic({ seed, days: spec.window, count, first });
+  const targets = (of: Traffic) => Array.from({ length: count }, (_, i) => of.targetsOf(i)).flat();
+  const test = from(BEHIND_TRAINING + count);
+  const training = new Traffic({ seed, days: spec.window });
+  const guess = ratePrior(targets(from(0)), targets(test), TRAFFIC_LANES);
+  return {
+    sets: {
+      training,
+      validation: from(BEHIND_TRAINING),
+      loss: 'sigmoid-cross-entropy',
+      identity: { spec },
+    },
+    test,
+    baselines: [{ name: 'rates of the lanes', loss: guess.crossEntropy }],
+    description: `occupancy: ${training.steps} days of ${training.features} counts in, ${TRAFFIC_LANES} lanes out; a synthetic generator, as many as are wanted`,
+    tell: (value) => `cross-entropy ${value.toFixed(4)}`,
+  };
+}
+
+/** Examples for validation, and for the test. */
+const TASK_EXAMPLES = 512;
+
+const TASKS: Readonly<Record<TaskName, (seed: number, steps: number) => Task>> = {
+  adding: (seed, steps) => addingProblem({ seed, steps }),
+  'copy-memory': (seed, steps) => copyMemory({ seed, symbols: 2, length: 5, delay: steps }),
+  'temporal-order': (seed, steps) => temporalOrder({ seed, steps }),
+  parity: (seed, steps) => parity({ seed, steps, perStep: true }),
+};
+
+export const TASK_NAMES = Object.keys(TASKS) as TaskName[];
+
+function task(spec: { readonly kind: TaskName; readonly window: number }, seed: number): Problem {
+  const of = (offset: number) => TASKS[spec.kind]((seed + offset) % 2 ** 32, spec.window);
+  const training = of(0);
+  const { loss, measure } = training.learnedNothing;
+  return {
+    sets: {
+      training,
+      validation: firstOf(of(1), TASK_EXAMPLES),
+      identity: { spec },
+    },
+    test: firstOf(of(2), TASK_EXAMPLES),
+    baselines: [{ name: 'no memory', loss }],
+    description: `${spec.kind}: sequences of ${training.steps} steps of ${training.features} features, as many as are wanted`,
+    tell: (value) =>
+      `${measure === 'meanSquared' ? 'mean squared error' : 'cross-entropy'} ${value.toFixed(4)}`,
+  };
+}

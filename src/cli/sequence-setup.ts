@@ -1,0 +1,137 @@
+/** What `train` is about to do with sequences: a preset, a CSV file, or a run that goes on. */
+import { resolve } from 'node:path';
+import { KronogradError } from '../errors.js';
+import { isRecord } from '../interop/json.js';
+import { requireInteger, requireText } from '../ranges.js';
+import type { Checkpoint } from '../train/checkpoint.js';
+import { type LoadedCheckpoint, loadCheckpoint } from '../train/checkpoint-node.js';
+import { overlayConfig } from '../train/config.js';
+import {
+  resolveSequenceConfig,
+  SEQUENCE_DEFAULTS,
+  type SequenceTrainConfig,
+  type SequenceTrainConfigInput,
+} from '../train/sequence-config.js';
+import { makeProblem, type Problem, type ProblemSpec } from './problems.js';
+import { configOf, optionName, type TrainOptions } from './train-options.js';
+
+interface SequencePreset {
+  readonly spec: ProblemSpec;
+  readonly config: SequenceTrainConfigInput;
+}
+
+const FORECAST = { cell: 'gru', hidden: 32, batch: 32, lr: 0.005, steps: 2000 };
+const MEMORY = { cell: 'gru', hidden: 32, batch: 32, lr: 0.01, steps: 3000 };
+
+export const SEQUENCE_PRESETS: Readonly<Record<string, SequencePreset>> = {
+  births: { spec: { kind: 'births', window: 28, horizon: 1 }, config: FORECAST },
+  weather: {
+    spec: { kind: 'weather', window: 28, horizon: 1 },
+    config: { ...FORECAST, steps: 400, lr: 0.003 },
+  },
+  occupancy: {
+    spec: { kind: 'occupancy', window: 14 },
+    config: { cell: 'relu-rnn', hidden: 200, batch: 32, lr: 0.001, steps: 1000 },
+  },
+  adding: { spec: { kind: 'adding', window: 50 }, config: MEMORY },
+  'copy-memory': { spec: { kind: 'copy-memory', window: 20 }, config: MEMORY },
+  'temporal-order': { spec: { kind: 'temporal-order', window: 20 }, config: MEMORY },
+  parity: { spec: { kind: 'parity', window: 20 }, config: MEMORY },
+};
+
+export interface SequenceSetup {
+  readonly config: SequenceTrainConfig;
+  readonly spec: ProblemSpec;
+  readonly problem: Problem;
+  readonly resumed: LoadedCheckpoint | undefined;
+}
+
+const WINDOW = { min: 1, max: 65_536 };
+
+/**
+ * What the arguments of `train` mean when they are about sequences; null when they are about text.
+ * @throws KronogradError OPTION for options that do not go together, and what reading the data throws
+ */
+export async function setUpSequences(
+  preset: string | undefined,
+  options: TrainOptions,
+): Promise<SequenceSetup | null> {
+  const { csv, resume } = options;
+  if (preset === undefined && csv === undefined && resume === true) return resumeSequences(options);
+  const known =
+    preset !== undefined && Object.hasOwn(SEQUENCE_PRESETS, preset) ? SEQUENCE_PRESETS[preset] : undefined;
+  if (csv === undefined && known === undefined) {
+    requireNone(
+      options,
+      ['target', 'features', 'window', 'horizon', 'period'],
+      'is for --csv and for presets of sequences',
+    );
+    return null;
+  }
+  requireNone(options, ['text'], 'is for runs on text');
+  if (csv !== undefined && preset !== undefined)
+    throw new KronogradError('OPTION', 'a preset and --csv exclude each other', {
+      where: `${preset}, --csv`,
+      fix: 'give only one of the two',
+    });
+  const spec = csv === undefined ? presetSpec(known!.spec, options) : csvSpec(csv, options);
+  const out = `runs/${spec.kind}`;
+  const base = { ...(known?.config ?? FORECAST), out };
+  const config = resolveSequenceConfig(overlayConfig(base, configOf(options)), optionName(options));
+  const resumed = resume === true ? await loadCheckpoint(config.out) : undefined;
+  return { config, spec, problem: await makeProblem(spec, config.seed), resumed };
+}
+
+async function resumeSequences(options: TrainOptions): Promise<SequenceSetup | null> {
+  if (options.out === undefined) return null;
+  const resumed = await loadCheckpoint(options.out);
+  const spec = savedSpec(resumed.checkpoint);
+  if (spec === null) return null;
+  requireNone(
+    options,
+    ['text', 'target', 'features', 'window', 'horizon', 'period'],
+    'cannot change in a resumed run',
+  );
+  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs');
+  const saved = Object.fromEntries(keys.map((key) => [key, resumed.checkpoint.config[key]]));
+  const config = resolveSequenceConfig(overlayConfig(saved, configOf(options)), optionName(options));
+  return { config, spec, problem: await makeProblem(spec, config.seed), resumed };
+}
+
+/** What a checkpoint of sequences says that it was trained on; null for a checkpoint of text. */
+function savedSpec({ config: { data } }: Checkpoint): ProblemSpec | null {
+  const identity: unknown = typeof data === 'string' ? JSON.parse(data) : null;
+  return isRecord(identity) && isRecord(identity.spec) ? (identity.spec as unknown as ProblemSpec) : null;
+}
+
+function presetSpec(spec: ProblemSpec, options: TrainOptions): ProblemSpec {
+  requireNone(options, ['target', 'features', 'period'], 'is for --csv');
+  const window = requireInteger(options.window ?? spec.window, '--window', WINDOW);
+  if ('horizon' in spec)
+    return { ...spec, window, horizon: requireInteger(options.horizon ?? spec.horizon, '--horizon', WINDOW) };
+  requireNone(options, ['horizon'], 'is for forecasts');
+  return { ...spec, window };
+}
+
+function csvSpec(file: string, options: TrainOptions): ProblemSpec {
+  const target = requireText(options.target, '--target');
+  return {
+    kind: 'csv',
+    file: resolve(file),
+    target,
+    features:
+      options.features === undefined ? [target] : options.features.split(',').map((name) => name.trim()),
+    window: requireInteger(options.window ?? 28, '--window', WINDOW),
+    horizon: requireInteger(options.horizon ?? 1, '--horizon', WINDOW),
+    period: requireInteger(options.period ?? 0, '--period', { min: 0, max: WINDOW.max }),
+  };
+}
+
+function requireNone(options: TrainOptions, names: readonly (keyof TrainOptions)[], why: string): void {
+  const given = names.find((name) => options[name] !== undefined);
+  if (given === undefined) return;
+  throw new KronogradError('OPTION', `--${given} ${why}`, {
+    where: `--${given}`,
+    fix: 'leave it out, or see kronograd train --help',
+  });
+}

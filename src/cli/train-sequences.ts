@@ -1,0 +1,111 @@
+/** `kronograd train` on sequences: forecasts and tasks, told beside the baselines they have to beat. */
+import type { Backend } from '../backend/backend.js';
+import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint-node.js';
+import { type FitEvent, fit } from '../train/fit.js';
+import { SequenceData } from '../train/sequence-data.js';
+import { Trainer } from '../train/trainer.js';
+import type { Problem } from './problems.js';
+import type { Progress } from './progress.js';
+import type { SequenceSetup } from './sequence-setup.js';
+
+export async function trainSequences(
+  { config, problem, resumed }: SequenceSetup,
+  backend: Backend,
+  reason: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  if (resumed?.warning !== undefined) progress.log(resumed.warning, { event: 'warning' });
+  const data = new SequenceData(problem.sets, config);
+  using trainer =
+    resumed === undefined
+      ? await Trainer.create(backend, config, data)
+      : await Trainer.restore(backend, resumed.checkpoint, config, data, resumed.folder);
+  describeRun(trainer, problem, backend, reason, progress);
+  if (resumed !== undefined)
+    progress.log(`resumed  after step ${trainer.stepsDone} from ${resumed.folder}`, {
+      event: 'resumed',
+      step: trainer.stepsDone,
+      folder: resumed.folder,
+    });
+  let folder = resumed?.folder ?? '';
+  const tokensPerStep = config.batch * data.unroll();
+  progress.start({ total: data.steps, done: trainer.stepsDone, tokensPerStep });
+  await fit(trainer, {
+    signal,
+    onEvent: (event) => show(event, problem, progress),
+    save: async (checkpoint, kind) => {
+      const saved = await saveCheckpoint(config.out, checkpoint, { kind });
+      if (kind === 'last') folder = saved;
+    },
+  });
+  progress.stop();
+  const best = await loadCheckpoint(config.out, { kind: 'best' });
+  using chosen = await Trainer.restore(backend, best.checkpoint, config, data, best.folder);
+  report(await chosen.evaluate(problem.test), chosen.stepsDone, problem, progress);
+  progress.log(`checkpoint  ${folder}`, { event: 'checkpoint', folder });
+}
+
+function describeRun(
+  { config, data, model, dispatches }: Trainer<SequenceData>,
+  { description }: Problem,
+  backend: Backend,
+  reason: string,
+  progress: Progress,
+): void {
+  const { network, cell, bidirectional, layers, hidden, batch } = config;
+  const parameters = model.parameters.size;
+  const kind = network === 'feed-forward' ? network : `${cell}${bidirectional ? ', both directions' : ''}`;
+  progress.log(`backend  ${backend.description} (${reason})`, {
+    event: 'backend',
+    backend: backend.name,
+    description: backend.description,
+    reason,
+  });
+  progress.log(`data     ${description}`, { event: 'data', description });
+  progress.log(`model    ${kind}, ${layers} x ${hidden} units: ${parameters} parameters`, {
+    event: 'model',
+    ...{ network, cell, bidirectional, layers, hidden, parameters },
+  });
+  progress.log(
+    `run      ${data.steps} steps of ${batch} sequences of ${data.unroll()} steps; ${dispatches} dispatches a step`,
+    { event: 'run', steps: data.steps, batch, unroll: data.unroll(), dispatches },
+  );
+}
+
+function show(event: FitEvent, { tell }: Problem, progress: Progress): void {
+  switch (event.kind) {
+    case 'step':
+      progress.update(event);
+      break;
+    case 'validation': {
+      const { step, trainingLoss, validationLoss, isBest } = event;
+      const figures = `training ${tell(trainingLoss)}, validation ${tell(validationLoss)}`;
+      progress.log(`step ${step}: ${figures}${isBest ? ', the best so far' : ''}`, {
+        event: 'validation',
+        ...{ step, trainingLoss, validationLoss, isBest },
+      });
+      break;
+    }
+    case 'earlyStop':
+      progress.log(`stopped early: no better validation loss since step ${event.best.step}`, {
+        event: 'earlyStop',
+        ...event.best,
+      });
+  }
+}
+
+function report(loss: number, step: number, { baselines, tell }: Problem, progress: Progress): void {
+  progress.log(`test        ${tell(loss)}, with the weights of step ${step}, the best on validation`, {
+    event: 'result',
+    step,
+    testLoss: loss,
+  });
+  for (const { name, loss: baseline } of baselines) {
+    const beaten = loss < baseline;
+    progress.log(`baseline    ${name}: ${tell(baseline)}, ${beaten ? 'beaten' : 'not beaten'}`, {
+      event: 'baseline',
+      ...{ name, loss: baseline, beaten },
+    });
+  }
+}

@@ -1,0 +1,32 @@
+/** What a model is to whoever trains it: parameters, the parts of a batch, and a loss as a function of both. */
+import type { Builder } from '../program/builder.js';
+import type { Shape, Type, Value } from '../program/program.js';
+import type { Parameters } from './parameters.js';
+import type { Dropout } from './recurrent.js';
+
+export interface Model {
+  readonly parameters: Parameters;
+  /** Shapes of the state that one batch of r samples leaves to the next; none where batches are independent. */
+  stateShapes(r: number): Readonly<Record<string, Shape>>;
+  /** Types of the parts of a batch of r samples over T steps, by the names they have as a program's inputs. */
+  batchTypes(T: number, r: number): Readonly<Record<string, Type>>;
+  forward(on: Builder, inputs: ModelInputs): ModelOutputs;
+}
+
+export interface ModelInputs {
+  /** [parameters.size] */
+  readonly theta: Value;
+  readonly batch: Readonly<Record<string, Value>>;
+  /** The state that the batch before has left. */
+  readonly state: Readonly<Record<string, Value>>;
+  readonly dropout?: Dropout | undefined;
+}
+
+export interface ModelOutputs {
+  /** [] */
+  readonly loss: Value;
+  /** What the loss compares with the targets: values, or the logits of classes. */
+  readonly prediction: Value;
+  /** The state behind the batch. */
+  readonly state: Readonly<Record<string, Value>>;
+}

@@ -1,0 +1,99 @@
+/** Sequences in, one output or one for each step out: recurrent layers of any cell and a linear head. */
+import { cellNamed } from '../cells/index.js';
+import type { Builder } from '../program/builder.js';
+import { float, int, type Shape, type Type, type Value } from '../program/program.js';
+import { LOSSES } from './losses.js';
+import type { Model, ModelInputs, ModelOutputs } from './model.js';
+import { linearSpecs, Parameters } from './parameters.js';
+import { outputFeatures, type RecurrentConfig, recurrent, recurrentSpecs, stateShapes } from './recurrent.js';
+import { type SequenceTargets, targetTypes } from './sequence-targets.js';
+
+export interface SequenceModelConfig extends SequenceTargets {
+  readonly cell: string;
+  /** Features of a step; of a one-hot input, the number of classes. */
+  readonly features: number;
+  /** Steps are classes, fed as one-hot vectors. */
+  readonly oneHot?: boolean;
+  readonly hidden: number;
+  readonly layers: number;
+  readonly bidirectional?: boolean;
+  /** Features of the projected output of each layer; 0 or absent: no projection. */
+  readonly projection?: number;
+  /** Whether sequences may end before T: a batch then has a mask. */
+  readonly masked?: boolean;
+}
+
+export class SequenceModel implements Model {
+  readonly parameters: Parameters;
+  readonly #recurrent: RecurrentConfig;
+
+  constructor(readonly config: SequenceModelConfig) {
+    const { features, hidden, layers, bidirectional = false, projection = 0 } = config;
+    const cell = cellNamed(config.cell);
+    this.#recurrent = { cell, input: features, hidden, layers, bidirectional, projection };
+    this.parameters = new Parameters([
+      ...recurrentSpecs(this.#recurrent),
+      ...linearSpecs('head', outputFeatures(this.#recurrent), config.outputs),
+    ]);
+  }
+
+  /** Sequences are independent: each begins with a state of zero. */
+  stateShapes(): Record<string, Shape> {
+    return {};
+  }
+
+  /** `inputs` [T, r, n], or classes [T, r]; `mask` [T, r] where sequences may end early; targets and weight. */
+  batchTypes(T: number, r: number): Record<string, Type> {
+    const { features, oneHot, masked } = this.config;
+    return {
+      inputs: oneHot ? int(T, r) : float(T, r, features),
+      ...(masked ? { mask: float(T, r) } : {}),
+      ...targetTypes(this.config, T, r),
+    };
+  }
+
+  forward(on: Builder, { theta, batch, dropout }: ModelInputs): ModelOutputs {
+    const { cell, perStep } = this.config;
+    const parameter = (name: string) => this.parameters.view(on, theta, name);
+    const { inputs: x, mask } = batch;
+    const r = x!.type.shape[1]!;
+    const state = Object.fromEntries(
+      Object.entries(stateShapes(this.#recurrent, r)).map(([name, shape]) => [name, on.full(shape, 0)]),
+    );
+    const { output } = recurrent(on, this.#recurrent, {
+      x: x!,
+      state,
+      parameter: (name) => parameter(`${cell}.${name}`),
+      mask,
+      dropout,
+    });
+    const z = perStep ? output : this.#atEnds(on, output, mask);
+    const prediction = on.add(on.linear(z, parameter('head.weight')), parameter('head.bias'));
+    const loss = LOSSES[this.config.loss](on, prediction, batch.targets!, batch.weight!);
+    return { prediction, loss, state: {} };
+  }
+
+  /**
+   * [T, r, features] -> [r, features]: what each direction puts out behind its last step, which is a sequence's own
+   * end forwards, and its first step backwards.
+   */
+  #atEnds(on: Builder, output: Value, mask: Value | undefined): Value {
+    const [T, r, features] = output.type.shape as [number, number, number];
+    const { bidirectional = false } = this.config;
+    if (!bidirectional && mask === undefined) return on.reshape(on.slice(output, 0, T - 1, 1), [r, features]);
+    const step = on.iota([T, 1, 1], 0);
+    const last = mask ? lastSteps(on, mask) : on.call('equal', step, on.constant(T - 1));
+    const forwards = on.call('greater', on.constant(features / 2), on.iota([features], 0));
+    const first = on.call('equal', step, on.constant(0));
+    const ends = bidirectional ? on.call('select', forwards, last, first) : last;
+    return on.sum(on.mul(output, ends), [0]);
+  }
+}
+
+/** 1 at the last step of each sequence of a mask [T, r], as [T, r, 1]. */
+function lastSteps(on: Builder, mask: Value): Value {
+  const [T, r] = mask.type.shape as [number, number];
+  const behind = on.full([1, r], 0);
+  const next = T === 1 ? behind : on.concat([on.slice(mask, 0, 1, T - 1), behind], 0);
+  return on.reshape(on.sub(mask, next), [T, r, 1]);
+}

@@ -1,0 +1,144 @@
+/** `kronograd train` on sequences: what it prints, that a resumed run is the same run, and what it refuses. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { COMMANDS } from '../../src/cli/commands.js';
+import { runCommandLine } from '../../src/cli/program.js';
+import { SEQUENCE_PRESETS } from '../../src/cli/sequence-setup.js';
+import { CHECKPOINT_FILES } from '../../src/train/checkpoint.js';
+import { Collected } from './collect.js';
+
+let root: string;
+let csv: string;
+let out: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'kronograd-sequences-'));
+  csv = join(root, 'waves.csv');
+  const rows = Array.from({ length: 300 }, (_, i) => `${i},${Math.sin(i / 5)},${Math.cos(i / 3)},1`);
+  await writeFile(csv, ['day,y,z,one', ...rows].join('\n'));
+});
+
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+beforeEach(async () => {
+  out = join(await mkdtemp(join(root, 'test-')), 'run');
+});
+
+async function train(...args: string[]) {
+  const stdout = new Collected();
+  const stderr = new Collected();
+  const all = ['train', ...args, '--backend', 'cpu', '--out', out];
+  const exitCode = await runCommandLine(all, COMMANDS, { stdout, stderr });
+  return { exitCode, out: stdout.text, err: stderr.text };
+}
+
+const wave = () => ['--csv', csv, '--target', 'y', '--features', 'y, z', '--window', '10', '--horizon', '2'];
+
+/** The files of the newest checkpoint. */
+async function newest(): Promise<Buffer[]> {
+  const name = (await readdir(out))
+    .filter((each) => each.startsWith('last-'))
+    .sort()
+    .at(-1)!;
+  return Promise.all(CHECKPOINT_FILES.map((file) => readFile(join(out, name, file))));
+}
+
+describe('a CSV file', () => {
+  test('is forecast, and the forecast compared with its baselines', async () => {
+    const { exitCode, out: told, err } = await train(...wave(), '--period', '31', '--steps', '250');
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    expect(told).toMatch(
+      /data .*waves\.csv, y: 10 steps of 2 features in, 2 ahead out; 199 windows to learn/,
+    );
+    expect(told).toMatch(/model .*gru, 1 x 32 units: \d+ parameters/);
+    expect(told).toMatch(/step 250: training rmse \S+, validation rmse \S+/);
+    expect(told).not.toContain('bits/char');
+    expect(told).toMatch(/test {8}rmse \S+, with the weights of step \d+, the best on validation/);
+    expect(told).toMatch(/baseline {4}persistence: rmse \S+, beaten/);
+    expect(told).toMatch(/baseline {4}seasonal-naive: rmse \S+, beaten/);
+  });
+
+  test('a resumed run ends with the bits of one that never stopped', async () => {
+    const args = [...wave(), '--cell', 'lstm', '--schedule', 'constant'];
+    await train(...args, '--steps', '24');
+    const whole = await newest();
+    await rm(out, { recursive: true });
+    // A constant schedule, so that the number of steps changes no step.
+    await train(...args, '--steps', '10');
+    const { exitCode, out: told } = await train('--resume', '--steps', '24');
+    expect(exitCode).toBe(0);
+    expect(told).toContain('resumed  after step 10');
+    const resumed = await newest();
+    // What was measured on the way is in the third file, and the first run measured at its own end.
+    expect(resumed.slice(0, 2)).toEqual(whole.slice(0, 2));
+  });
+
+  test('--json prints an object a line, without bits', async () => {
+    const { out: told } = await train(...wave(), '--steps', '3', '--json');
+    const events = told
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const of = (kind: string) => events.filter(({ event }) => event === kind);
+    expect(of('step')).toHaveLength(3);
+    expect(of('step')[0]).not.toHaveProperty('bitsPerCharacter');
+    expect(of('baseline')).toEqual([expect.objectContaining({ name: 'persistence', beaten: false })]);
+  });
+});
+
+describe('presets', () => {
+  test.each(Object.keys(SEQUENCE_PRESETS))('%s trains, and says what it has to beat', async (preset) => {
+    const { exitCode, out: told, err } = await train(preset, '--steps', '3', '--hidden', '4');
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    expect(told).toMatch(/baseline {4}.*beaten/);
+  });
+
+  test('births: better than a week ago', async () => {
+    const { out: told } = await train('births', '--steps', '500', '--hidden', '16', '--lr', '0.01');
+    expect(told).toMatch(/baseline {4}seasonal-naive: rmse \S+, beaten/);
+  });
+
+  test('a feed-forward network, and both directions', async () => {
+    const fnn = await train('births', '--steps', '2', '--network', 'feed-forward');
+    expect(fnn.out).toMatch(/model {4}feed-forward, 1 x 32 units/);
+    const both = await train('parity', '--steps', '2', '--bidirectional');
+    expect(both.out).toMatch(/model {4}gru, both directions, 1 x 32 units/);
+  });
+});
+
+describe('refusals', () => {
+  test.each([
+    [['--csv', 'none.csv', '--target', 'y'], /^STORAGE: /],
+    [['--csv', 'CSV'], /^OPTION: --target cannot be undefined/],
+    [['--csv', 'CSV', '--target', 'q'], /^DATA: there is no column "q"/],
+    [['--csv', 'CSV', '--target', 'one'], /^DATA: the column to forecast never changes/],
+    [['--csv', 'CSV', '--target', 'y', '--window', '0'], /^OPTION: --window cannot be 0/],
+    [['--csv', 'CSV', '--target', 'y', '--window', '100'], /^DATA: a window of 100 steps/],
+    [['births', '--csv', 'CSV', '--target', 'y'], /^OPTION: a preset and --csv exclude each other/],
+    [['births', '--target', 'y'], /^OPTION: --target is for --csv/],
+    [['births', '--text', 'a.txt'], /^OPTION: --text is for runs on text/],
+    [['births', '--unroll', '3'], /^OPTION: unknown key "unroll"/],
+    [['births', '--network', 'quantum'], /^OPTION: --network cannot be "quantum"/],
+    [['adding', '--horizon', '2'], /^OPTION: --horizon is for forecasts/],
+    [['adding', '--epochs', '2'], /^OPTION: a generator has no epochs/],
+    [['parity', '--network', 'feed-forward'], /^OPTION: a feed-forward network has one output/],
+    [['--window', '3'], /^OPTION: --window is for --csv/],
+  ])('%j', async (args, message) => {
+    const { exitCode, err } = await train(...args.map((arg) => (arg === 'CSV' ? csv : arg)));
+    expect(err).toMatch(message);
+    expect(err).toMatch(/\n {2}where: .+\n {2}fix: {3}.+\n$/);
+    expect(exitCode).toBe(2);
+  });
+
+  test('another window in a resumed run', async () => {
+    await train(...wave(), '--steps', '2');
+    expect((await train('--resume', '--window', '5')).err).toMatch(/^OPTION: --window cannot change/);
+    expect((await train('--resume', '--hidden', '5')).err).toMatch(
+      /^CHECKPOINT: .*hidden is 32 there, 5 here/,
+    );
+  });
+});
