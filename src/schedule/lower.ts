@@ -15,7 +15,7 @@ import { emit } from './emit.js';
 import { pipeline } from './pipeline.js';
 import { eachRef, sameElement } from './refs.js';
 import type { LabelledStage, Loop } from './schedule.js';
-import { type Allocation, NeedsCopy, Storage } from './storage.js';
+import { type Allocation, NeedsCopy, ReadAcrossEdge, Storage } from './storage.js';
 
 export interface Lowered {
   readonly steps: readonly (LabelledStage | Loop)[];
@@ -37,6 +37,8 @@ const MAX_BUFFERS = 8;
 interface Corrections {
   /** Views that have no address in place. */
   readonly copied: Set<Value>;
+  /** Parts of concats that need a place of their own. */
+  readonly apart: Set<Value>;
   /** Outputs that would overwrite an input that is still to be read: copied behind everything else. */
   readonly deferred: Set<string>;
   /** Inputs and outputs that pass through the arena, because some stage touches too many buffers. */
@@ -45,7 +47,12 @@ interface Corrections {
 
 /** Lowers a program whose scans are distributed; again, whenever something must be copied that was not. */
 export function lower(program: Program): Lowered {
-  const corrections: Corrections = { copied: new Set(), deferred: new Set(), staged: new Set() };
+  const corrections: Corrections = {
+    copied: new Set(),
+    apart: new Set(),
+    deferred: new Set(),
+    staged: new Set(),
+  };
   for (;;) {
     try {
       const { steps, allocations } = new Lowering(program, corrections).run();
@@ -62,6 +69,8 @@ export function lower(program: Program): Lowered {
         !corrections.copied.has(problem.view)
       )
         corrections.copied.add(problem.view);
+      else if (problem instanceof ReadAcrossEdge && !corrections.apart.has(problem.part))
+        corrections.apart.add(problem.part);
       else if (problem instanceof UpdateTooEarly) corrections.deferred.add(problem.output);
       else throw problem;
     }
@@ -210,7 +219,8 @@ class Lowering {
       const home = { kind: 'part' as const, container, axis, start };
       start += part.type.shape[axis]!;
       const at = block.producer(part);
-      if (at !== null && !this.#storage.hasHome(at) && block.groupOf(at)?.kind !== 'scan') {
+      const free = at !== null && !this.#storage.hasHome(at) && !this.corrections.apart.has(at);
+      if (free && block.groupOf(at)?.kind !== 'scan') {
         this.#storage.setHome(at, home);
         parts.push(at);
       } else {

@@ -40,6 +40,13 @@ export class NeedsCopy extends Error {
 /** Thrown when a nest's axis runs over the edge of an axis of what it reads. */
 export class NotAffine extends Error {}
 
+/** Thrown when a part of a concat is read so: lowering starts again with the part stored by itself, and copied. */
+export class ReadAcrossEdge extends NotAffine {
+  constructor(readonly part: Value) {
+    super('a part of a concat is read across its edge');
+  }
+}
+
 export class Storage {
   readonly allocations: Allocation[] = [];
   readonly #homes = new Map<Value, Home>();
@@ -114,7 +121,7 @@ export class Storage {
           hasTime,
         );
       const coordinates = split(access, extents, [before, size / (before * behind), behind]);
-      if (coordinates === null) throw new NotAffine('a part of a concat is read across its edge');
+      if (coordinates === null) throw new ReadAcrossEdge(base);
       return this.address(
         container,
         join(coordinates, rowMajor(around(whole, axis)), start * behind),

@@ -36,13 +36,13 @@ it('with every extension off is the Vanilla LSTM, gradients included', () => {
   const vanilla = layer(vanillaLstm);
   const inputs = randomInputs(vanilla, 3);
   const expected = interpret(vanilla, inputs);
-  const off = interpret(layer(augmentedLstm({ window: 1, projected: false, inputGate: false })), inputs);
+  const off = interpret(layer(augmentedLstm({ window: 1, inputGate: false })), inputs);
   expect(Object.keys(off).sort()).toEqual(Object.keys(expected).sort());
   for (const [name, value] of Object.entries(expected)) expectClose(off[name]!, value, 1e-15, name);
 });
 
 it('sees ahead as far as its window, and zeros behind the end', () => {
-  const cell = augmentedLstm({ window: 3, projected: false, inputGate: false });
+  const cell = augmentedLstm({ window: 3, inputGate: false });
   const program = layer(cell);
   const inputs = randomInputs(program, 4);
   const before = interpret(program, inputs).output!;

@@ -1,0 +1,54 @@
+import { expect, it } from 'vitest';
+import { interpret } from '../../src/backend/cpu/interpret.js';
+import { cellNamed } from '../../src/cells/index.js';
+import {
+  type RecurrentConfig,
+  recurrent,
+  recurrentParameters,
+  stateShapes,
+} from '../../src/model/recurrent.js';
+import { gradient } from '../../src/program/adjoint.js';
+import { Builder } from '../../src/program/builder.js';
+import { float } from '../../src/program/program.js';
+import { schedule } from '../../src/schedule/index.js';
+import { expectClose, randomInputs } from '../support/numbers.js';
+import { runSchedule } from '../support/run-schedule.js';
+
+it('slices the joined output of both directions under a mask', () => {
+  const [T, r, m] = [4, 3, 2];
+  const config: RecurrentConfig = {
+    cell: cellNamed('gru'),
+    input: 2,
+    hidden: m,
+    layers: 1,
+    bidirectional: true,
+  };
+  const on = new Builder();
+  const parameters = Object.fromEntries(
+    Object.entries(recurrentParameters(config)).map(([name, shape]) => [
+      name,
+      on.input(name, float(...shape)),
+    ]),
+  );
+  const state = Object.fromEntries(
+    Object.entries(stateShapes(config, r)).map(([name, shape]) => [
+      name,
+      on.input(`${name}0`, float(...shape)),
+    ]),
+  );
+  const x = on.input('x', float(T, r, 2));
+  const mask = on.input('mask', float(T, r));
+  const { output } = recurrent(on, config, { x, state, parameter: (name) => parameters[name]!, mask });
+  const forwards = on.slice(output, 2, 0, m);
+  const backwards = on.slice(on.slice(output, 0, 0, 1), 2, m, m);
+  const loss = on.add(on.sumAll(on.mul(forwards, forwards)), on.sumAll(backwards));
+  const gradients = gradient(on, loss, Object.values(parameters));
+  const flat = on.linear(on.reshape(forwards, [T * r, m]), on.input('W', float(5, m)));
+  const program = on.build({ flat, ...Object.fromEntries(gradients.map((g, i) => [`gradient ${i}`, g])) });
+  const inputs = randomInputs(program, 9);
+  inputs.mask = Float64Array.from([1, 1, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0]);
+  const expected = interpret(program, inputs);
+  const out = runSchedule(schedule(program), inputs);
+  for (const [name, value] of Object.entries(expected)) expectClose(out[name]!, value, 1e-13, name);
+  expect(Object.keys(expected)).toHaveLength(gradients.length + 1);
+});
