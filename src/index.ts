@@ -34,6 +34,8 @@ export { KronogradError } from './errors.js';
 // Files, and errors.
 export type { SafetensorsFile, Tensor as SafetensorsTensor, TensorMap } from './interop/safetensors.js';
 export { readSafetensors, writeSafetensors } from './interop/safetensors.js';
+export type { ContinuousRnn, DiscreteRnn } from './model/discretise.js';
+export { discretise } from './model/discretise.js';
 export type { FeedForwardModelConfig } from './model/feedforward-model.js';
 export { FeedForwardModel } from './model/feedforward-model.js';
 export type { LanguageModelConfig } from './model/language-model.js';

@@ -39,7 +39,15 @@ const rooms: Record<string, string[]> = {
     'src/data',
     'kernels',
   ],
-  'src/verify': ['src/program', 'src/backend', 'src/cells', 'src/model', 'src/curvature', 'src/interop'],
+  'src/verify': [
+    'src/program',
+    'src/backend',
+    'src/cells',
+    'src/model',
+    'src/curvature',
+    'src/data',
+    'src/interop',
+  ],
 };
 /** Files that every room may use. */
 const common = ['src/dispose.ts', 'src/errors.ts', 'src/ranges.ts'];

@@ -80,9 +80,19 @@ describe('kronograd verify', () => {
     expect(stdout).toMatch(/1 cases within tolerance, 0 over, 1 unsupported, 1 with unsupported parts/);
     const other = file(
       'other.json',
-      '{"format":"recurrent-fixtures","version":1,"cases":[{"name":"standardise"}]}',
+      '{"format":"recurrent-fixtures","version":1,"cases":[{"name":"whiten"}]}',
     );
     expect((await verifyFiles(other)).stdout).toMatch(/unsupported: a case of no network/);
+  });
+
+  it('compares what is done before there is a network', async () => {
+    const { code, stdout } = await verifyFiles(
+      new URL('../data/preprocessing.json', import.meta.url).pathname,
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/ok +theta_s/);
+    expect(stdout).toMatch(/ok +constant/);
+    expect(stdout).toMatch(/2 cases within tolerance, 0 over, 0 unsupported.*; 8 quantities/);
   });
 
   it('runs in float32 as well', async () => {
@@ -114,6 +124,15 @@ describe('kronograd verify', () => {
           ({ cases }) => ((cases[0]!.data as Record<string, { data: unknown[] }>).X!.data[0] = null),
         ),
       /finite number/,
+    ],
+    [
+      'a preprocessing without its input',
+      () =>
+        file(
+          'inputless.json',
+          '{"format":"recurrent-fixtures","version":1,"cases":[{"name":"standardise","expected":{}}]}',
+        ),
+      /needs shape and data/,
     ],
     [
       'an unknown head',

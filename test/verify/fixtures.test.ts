@@ -6,7 +6,7 @@ import { verifyCase } from '../../src/verify/verify.js';
 import { backends } from '../support/backends.js';
 
 const folder = new URL('../fixtures/', import.meta.url);
-const files = readdirSync(folder).filter((f) => f.endsWith('.json'));
+const files = [...readdirSync(folder).filter((f) => f.endsWith('.json')), '../data/preprocessing.json'];
 
 /** What the fixtures hold and the engine does not compute yet. Anything else that is unsupported fails. */
 const unsupportedYet = new Set(['hessian']);
