@@ -55,7 +55,8 @@ function describeRun(
 ): void {
   const { network, cell, bidirectional, layers, hidden, batch } = config;
   const parameters = model.parameters.size;
-  const kind = network === 'feed-forward' ? network : `${cell}${bidirectional ? ', both directions' : ''}`;
+  const extension = network === 'attention' ? ' with attention' : bidirectional ? ', both directions' : '';
+  const kind = network === 'feed-forward' ? network : `${cell}${extension}`;
   progress.log(`backend  ${backend.description} (${reason})`, {
     event: 'backend',
     backend: backend.name,

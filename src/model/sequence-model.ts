@@ -1,7 +1,12 @@
-/** Sequences in, one output or one for each step out: recurrent layers of any cell and a linear head. */
+/**
+ * Sequences in, one output or one for each step out: recurrent layers of any cell and a linear head, with dot-product
+ * attention between them or without.
+ */
 import { cellNamed } from '../cells/index.js';
+import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { float, int, type Shape, type Type, type Value } from '../program/program.js';
+import { attendToPast } from './attention.js';
 import { LOSSES } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
 import { linearSpecs, Parameters } from './parameters.js';
@@ -19,6 +24,11 @@ export interface SequenceModelConfig extends SequenceTargets {
   readonly bidirectional?: boolean;
   /** Features of the projected output of each layer; 0 or absent: no projection. */
   readonly projection?: number;
+  /**
+   * Whether the head reads, instead of the last layer's output, what that attends to among its outputs so far. With one
+   * layer of `naumov-rnn` this is the attention RNN (HSK; math.md section 9).
+   */
+  readonly attention?: boolean;
   /** Whether sequences may end before T: a batch then has a mask. */
   readonly masked?: boolean;
 }
@@ -27,8 +37,14 @@ export class SequenceModel implements Model {
   readonly parameters: Parameters;
   readonly #recurrent: RecurrentConfig;
 
+  /** @throws KronogradError OPTION for an unknown cell, and for attention to the past in both directions of time. */
   constructor(readonly config: SequenceModelConfig) {
-    const { features, hidden, layers, bidirectional = false, projection = 0 } = config;
+    const { features, hidden, layers, bidirectional = false, projection = 0, attention = false } = config;
+    if (attention && bidirectional)
+      throw new KronogradError('OPTION', 'attention to the steps so far has one direction of time', {
+        where: 'bidirectional',
+        fix: 'leave out either of the two',
+      });
     const cell = cellNamed(config.cell);
     this.#recurrent = { cell, input: features, hidden, layers, bidirectional, projection };
     this.parameters = new Parameters([
@@ -67,7 +83,8 @@ export class SequenceModel implements Model {
       mask,
       dropout,
     });
-    const z = perStep ? output : this.#atEnds(on, output, mask);
+    const read = this.config.attention ? attendToPast(on, output).Z : output;
+    const z = perStep ? read : this.#atEnds(on, read, mask);
     const prediction = on.add(on.linear(z, parameter('head.weight')), parameter('head.bias'));
     const loss = LOSSES[this.config.loss](on, prediction, batch.targets!, batch.weight!);
     return { prediction, loss, state: {} };

@@ -8,11 +8,14 @@ import {
   resolveConfig,
 } from './run-config.js';
 
-export const NETWORKS = ['recurrent', 'feed-forward'] as const;
+export const NETWORKS = ['recurrent', 'attention', 'feed-forward'] as const;
 
 /** What a training run on sequences is made of. Plain JSON. */
 export interface SequenceTrainConfig extends RunConfig {
-  /** Recurrent layers of the cell, or a feed-forward network of as many tanh layers that sees all steps at once. */
+  /**
+   * Recurrent layers of the cell, without or with attention to all steps so far, or a feed-forward network of as many
+   * tanh layers that sees all steps at once.
+   */
   readonly network: (typeof NETWORKS)[number];
   /** Whether recurrent layers run in both directions of time. */
   readonly bidirectional: boolean;

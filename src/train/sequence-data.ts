@@ -60,12 +60,26 @@ export class SequenceData implements TrainingData<SequenceSource> {
     return this.#sets.validation;
   }
 
-  /** @throws KronogradError OPTION for a feed-forward network on targets at every step, or lengths that vary. */
+  /**
+   * @throws KronogradError OPTION for a feed-forward network on targets at every step, or lengths that vary, and for
+   * attention in both directions.
+   */
   model({ network, cell, hidden, layers, bidirectional }: SequenceTrainConfig): Model {
     const { steps, features, target, masked } = this.#sets.training;
     const targets = { outputs: target.size, perStep: target.perStep, loss: this.loss };
-    if (network === 'recurrent')
-      return new SequenceModel({ cell, features, hidden, layers, bidirectional, masked, ...targets });
+    if (network !== 'feed-forward') {
+      const attention = network === 'attention';
+      return new SequenceModel({
+        cell,
+        features,
+        hidden,
+        layers,
+        bidirectional,
+        attention,
+        masked,
+        ...targets,
+      });
+    }
     if (masked)
       throw new KronogradError('OPTION', 'a feed-forward network takes sequences of one length only', {
         where: 'network',

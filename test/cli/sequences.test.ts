@@ -102,6 +102,21 @@ describe('presets', () => {
     expect(told).toMatch(/baseline {4}seasonal-naive: rmse \S+, beaten/);
   });
 
+  test.each(['gru', 'naumov-rnn'])('temporal-order: attention over %s remembers', async (cell) => {
+    const { out: told } = await train(
+      'temporal-order',
+      '--network',
+      'attention',
+      '--cell',
+      cell,
+      '--steps',
+      '300',
+    );
+    expect(told).toMatch(new RegExp(`model {4}${cell} with attention, 1 x 32 units`));
+    expect(Number(/test {8}cross-entropy (\S+),/.exec(told)?.[1])).toBeLessThan(0.2);
+    expect(told).toMatch(/baseline {4}no memory: cross-entropy 1\.3863, beaten/);
+  });
+
   test('a feed-forward network, and both directions', async () => {
     const fnn = await train('births', '--steps', '2', '--network', 'feed-forward');
     expect(fnn.out).toMatch(/model {4}feed-forward, 1 x 32 units/);
@@ -126,6 +141,10 @@ describe('refusals', () => {
     [['adding', '--horizon', '2'], /^OPTION: --horizon is for forecasts/],
     [['adding', '--epochs', '2'], /^OPTION: a generator has no epochs/],
     [['parity', '--network', 'feed-forward'], /^OPTION: a feed-forward network has one output/],
+    [
+      ['parity', '--network', 'attention', '--bidirectional'],
+      /^OPTION: attention to the steps so far has one direction/,
+    ],
     [['--window', '3'], /^OPTION: --window is for --csv/],
   ])('%j', async (args, message) => {
     const { exitCode, err } = await train(...args.map((arg) => (arg === 'CSV' ? csv : arg)));

@@ -61,13 +61,15 @@ function numbers(of: Program, given: Data): Data {
 const sample = (data: ArrayLike<number>, j: number, length: number, n: number, samples = r) =>
   Float64Array.from({ length: length * n }, (_, i) => data[(Math.floor(i / n) * samples + j) * n + (i % n)]!);
 
-describe.each([false, true])('sequences of many lengths, bidirectional %s', (bidirectional) => {
+const KINDS: Partial<SequenceModelConfig>[] = [{}, { bidirectional: true }, { attention: true }];
+
+describe.each(KINDS)('sequences of many lengths, %j', (changes) => {
   test.each(Object.keys(cells))('%s: to one, each as if it were alone', (cell) => {
-    const masked = model({ cell, bidirectional, masked: true });
+    const masked = model({ ...changes, cell, masked: true });
     const together = program(masked, T, r);
     const data = numbers(together, { theta: theta(masked), mask: MASK });
     const { prediction } = interpret(together, data);
-    const single = model({ cell, bidirectional });
+    const single = model({ ...changes, cell });
     for (const [j, length] of LENGTHS.entries()) {
       const alone = program(single, length, 1);
       const inputs = sample(data.inputs!, j, length, FEATURES);
@@ -77,17 +79,53 @@ describe.each([false, true])('sequences of many lengths, bidirectional %s', (bid
   });
 
   test('to a sequence, each step as if it were alone', () => {
-    const masked = model({ bidirectional, masked: true, perStep: true });
+    const masked = model({ ...changes, masked: true, perStep: true });
     const together = program(masked, T, r);
     const data = numbers(together, { theta: theta(masked), mask: MASK });
     const { prediction } = interpret(together, data);
-    const single = model({ bidirectional, perStep: true });
+    const single = model({ ...changes, perStep: true });
     for (const [j, length] of LENGTHS.entries()) {
       const alone = program(single, length, 1);
       const inputs = sample(data.inputs!, j, length, FEATURES);
       const result = interpret(alone, numbers(alone, { theta: data.theta!, inputs }));
       expectClose(sample(prediction!, j, length, 2), result.prediction!, 1e-12, `length ${length}`);
     }
+  });
+});
+
+describe('attention', () => {
+  test('is the mean of the outputs so far, weighted by the softmax of their products with the last', () => {
+    const config = { cell: 'naumov-rnn', layers: 1, outputs: 3, perStep: true } as const;
+    const built = program(model({ ...config, attention: true }), T, 1);
+    const data = numbers(built, { theta: theta(model({ ...config, attention: true })) });
+    // The same recurrence without attention, its outputs laid bare by a head that changes nothing.
+    const plain = model({ ...config, outputs: 4 });
+    const bare = plain.parameters.initial(new CounterRandom(3));
+    bare.set(data.theta!.subarray(0, bare.length - 20));
+    plain.parameters
+      .part(bare, 'head.weight')
+      .set(Float64Array.from({ length: 16 }, (_, i) => +(i % 5 === 0)));
+    plain.parameters.part(bare, 'head.bias').fill(0);
+    const outputs = program(plain, T, 1);
+    const h = interpret(outputs, numbers(outputs, { theta: bare, inputs: data.inputs! })).prediction!;
+    const row = (t: number) => Array.from(h.slice(4 * t, 4 * t + 4));
+    const of = model({ ...config, attention: true }).parameters;
+    const weight = of.part(data.theta as Float64Array, 'head.weight');
+    const bias = of.part(data.theta as Float64Array, 'head.bias');
+    const expected = Array.from({ length: T }, (_, t) => {
+      const past = Array.from({ length: t + 1 }, (_, i) => row(i));
+      const scores = past.map((key) => Math.exp(key.reduce((sum, x, k) => sum + x * row(t)[k]!, 0)));
+      const total = scores.reduce((sum, x) => sum + x, 0);
+      const Z = row(t).map((_, k) => past.reduce((sum, key, i) => sum + (scores[i]! / total) * key[k]!, 0));
+      return Array.from(bias, (b, c) => Z.reduce((sum, z, k) => sum + weight[4 * c + k]! * z, b));
+    });
+    expectClose(interpret(built, data).prediction!, Float64Array.from(expected.flat()), 1e-12, 'prediction');
+  });
+
+  test('has one direction of time', () => {
+    expect(() => model({ attention: true, bidirectional: true })).toThrow(
+      expect.objectContaining({ code: 'OPTION', where: 'bidirectional' }),
+    );
   });
 });
 
@@ -143,6 +181,7 @@ describe('as stages', () => {
     ['to a sequence, masked', model({ masked: true, perStep: true, cell: 'canonical-rnn' })],
     ['of classes to classes', model({ oneHot: true, loss: 'softmax-cross-entropy', perStep: true })],
     ['with a projection', model({ cell: 'augmented-lstm', projection: 2 })],
+    ['to one, masked, with attention', model({ masked: true, attention: true })],
     ['feed-forward', new FeedForwardModel(feedForward)],
   ])('%s: loss, prediction and gradient are those of the program', (_, of) => {
     const built = program(of, T, r);

@@ -4,7 +4,7 @@ import type { Backend } from '../../src/backend/backend.js';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
 import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
-import { addingProblem, copyMemory, parity } from '../../src/data/tasks.js';
+import { addingProblem, copyMemory, parity, temporalOrder } from '../../src/data/tasks.js';
 import { SeriesWindows } from '../../src/data/windows.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/train/checkpoint.js';
 import { fit } from '../../src/train/fit.js';
@@ -48,6 +48,15 @@ const tasks: [string, SequenceSets, SequenceTrainConfigInput][] = [
       identity: { name: 'copy' },
     },
     {},
+  ],
+  [
+    'one class of a whole sequence, with attention',
+    {
+      training: temporalOrder({ seed: 1, steps: 10 }),
+      validation: firstOf(temporalOrder({ seed: 2, steps: 10 }), 64),
+      identity: { name: 'order' },
+    },
+    { network: 'attention' },
   ],
 ];
 
