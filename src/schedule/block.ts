@@ -40,6 +40,8 @@ const isPointwise = (node: Node): boolean => ['map', 'gather', 'random'].include
 
 /** Arithmetic is computed again up to this many calls rather than stored. */
 const CHEAP = 8;
+/** The same for one number a row, inside a loop: what a dispatch for so little would cost buys many calls. */
+const CHEAP_COLUMN = 32;
 /** More running sums a thread than this would spill registers. */
 const MAX_SLOTS = 8;
 
@@ -346,7 +348,8 @@ export class Block {
     const { node } = value;
     if (!isPointwise(node) || this.pinned.has(value)) return false;
     const users = this.#finalUsers(value);
-    if (users === null || users.length === 0 || this.#cost(value) > CHEAP) return false;
+    const limit = this.length !== null && value.type.shape.at(-1) === 1 ? CHEAP_COLUMN : CHEAP;
+    if (users === null || users.length === 0 || this.#cost(value) > limit) return false;
     if (users.length === 1 && users[0]!.op.kind === 'sum') return true;
     // A few operations on little, read by more: computed again by each reader.
     const size = sizeOf(value.type.shape);

@@ -12,6 +12,7 @@ import {
 } from '../program/program.js';
 import { Block, type Group } from './block.js';
 import { emit } from './emit.js';
+import { productsLast } from './order.js';
 import { pipeline } from './pipeline.js';
 import { eachRef, sameElement } from './refs.js';
 import type { LabelledStage, Loop } from './schedule.js';
@@ -308,7 +309,7 @@ class Lowering {
     const op = node.op as ScanOp;
     const storage = this.#storage;
     const pinned = new Set(outputs.map((o) => o.value));
-    const block = new Block(storage, op.body.nodes, pinned, op.length);
+    const block = new Block(storage, productsLast(op.body.nodes, op.body.outputs), pinned, op.length);
     const steps = this.#lowerBlock(block, (placing) => {
       for (const { value, home } of outputs) {
         const at = placing(value);

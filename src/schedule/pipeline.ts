@@ -3,31 +3,52 @@
  * the next step's pointwise work reads: two dispatches a step. Run the product of step t together with the pointwise
  * work of the step after it, and it is one; the first and the last step stand alone.
  */
-import type { GemmStage, PointwiseStage, Ref, Scalar } from '../../kernels/stage.js';
+import type { GemmStage, PointwiseStage, Ref, Scalar, Stage } from '../../kernels/stage.js';
 import { canonical, eachRef, mapRefs, sameElement } from './refs.js';
 import type { LabelledStage, Loop } from './schedule.js';
 
 export function pipeline(loop: Loop): Loop[] {
   const [head, ...rest] = loop.stages;
-  const tail = rest[rest.length - 1];
-  if (loop.count < 2 || head?.stage.kind !== 'pointwise' || tail?.stage.kind !== 'gemm') return [loop];
-  const middle = rest.slice(0, -1);
+  if (loop.count < 2 || head?.stage.kind !== 'pointwise') return [loop];
   const { direction, first, count } = loop;
   const later = shift(head, direction);
-  const merged = merge(tail.stage, later.stage as PointwiseStage, middle);
-  if (merged === null) return [loop];
-  return [
-    { ...loop, count: 1, stages: [head, ...middle] },
-    {
-      ...loop,
-      count: count - 1,
-      stages: [
-        { kind: 'stage', label: `${tail.label}; next ${head.label}`, stage: merged },
-        ...middle.map((s) => shift(s, direction)),
-      ],
-    },
-    { ...loop, first: first + direction * (count - 1), count: 1, stages: [tail] },
-  ];
+  // The last product that can stand at the end of the step and feeds the next one's head.
+  for (let i = rest.length - 1; i >= 0; i--) {
+    const tail = rest[i]!;
+    if (tail.stage.kind !== 'gemm' || !rest.slice(i + 1).every((s) => canSwap(tail.stage, s.stage))) continue;
+    const middle = rest.filter((s) => s !== tail);
+    const merged = merge(tail.stage, later.stage as PointwiseStage, middle);
+    if (merged === null) continue;
+    return [
+      { ...loop, count: 1, stages: [head, ...middle] },
+      {
+        ...loop,
+        count: count - 1,
+        stages: [
+          { kind: 'stage', label: `${tail.label}; next ${head.label}`, stage: merged },
+          ...middle.map((s) => shift(s, direction)),
+        ],
+      },
+      { ...loop, first: first + direction * (count - 1), count: 1, stages: [tail] },
+    ];
+  }
+  return [loop];
+}
+
+/** Whether two stages of a step can run in either order. */
+function canSwap(a: Stage, b: Stage): boolean {
+  const refs = (stage: Stage, wanted: 'read' | 'write') => {
+    const found: Ref[] = [];
+    eachRef(stage, (ref, direction) => {
+      if (direction === wanted) found.push(ref);
+    });
+    return found;
+  };
+  const meet = (xs: readonly Ref[], ys: readonly Ref[]) => xs.some((x) => ys.some((y) => mayMeet(x, y)));
+  const [written, alsoWritten] = [refs(a, 'write'), refs(b, 'write')];
+  return (
+    !meet(written, alsoWritten) && !meet(written, refs(b, 'read')) && !meet(refs(a, 'read'), alsoWritten)
+  );
 }
 
 /** The stage as it runs `by` steps later. */
