@@ -23,6 +23,8 @@ export const common = {
   packages: 'external',
   loader: { '.wgsl': 'text' },
   sourcemap: true,
+  // Safari has WebGPU and no Symbol.dispose: classes name a method by it.
+  banner: { js: "Symbol.dispose ??= Symbol.for('Symbol.dispose');" },
   legalComments: 'none',
   logLevel: 'warning',
 };
