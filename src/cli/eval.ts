@@ -1,4 +1,5 @@
-/** `kronograd eval`: how well a checkpoint predicts a text. */
+/** `kronograd eval`: how well a checkpoint predicts a text, or does on the test part of its sequences. */
+import type { Backend } from '../backend/backend.js';
 import { openBackend } from '../backend/open-node.js';
 import { splitByPosition } from '../data/split.js';
 import { KronogradError } from '../errors.js';
@@ -8,11 +9,14 @@ import { type Checkpoint, sha256 } from '../train/checkpoint.js';
 import { loadCheckpoint } from '../train/checkpoint-node.js';
 import { Evaluator } from '../train/evaluator.js';
 import { BACKENDS } from '../train/run-config.js';
+import { SequenceData } from '../train/sequence-data.js';
 import { type TrainedModel, trainedModel } from '../train/weights.js';
 import { readTextFile } from './presets.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter } from './progress.js';
 import { savedTextFile } from './run-setup.js';
+import { resultLines, testSequences } from './sequence-result.js';
+import { type SavedSequences, savedSequences } from './sequence-setup.js';
 
 interface EvalOptions {
   readonly text?: string;
@@ -23,15 +27,28 @@ interface EvalOptions {
 export const evaluate: CommandRegistration = (program, context) => {
   program
     .command('eval')
-    .description('measure how well a trained model predicts a text')
+    .description('measure how well a trained model predicts a text, or the sequences kept for its test')
     .argument('<checkpoint>', "a run's folder, or the folder of one checkpoint")
     .option('--text <file>', 'the text; by default the validation part of the text it was trained on')
     .option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`, 'auto')
     .option('--json', 'print one JSON object')
     .action(async (path: string, options: EvalOptions) => {
       const choice = requireChoice(options.backend, '--backend', BACKENDS);
-      const { checkpoint, folder, warning } = await loadCheckpoint(path);
+      const loaded = await loadCheckpoint(path);
+      const { checkpoint, folder, warning } = loaded;
       if (warning !== undefined) context.stderr.write(`${warning}\n`);
+      const sequences = await savedSequences(loaded);
+      if (sequences !== null) {
+        if (options.text !== undefined)
+          throw new KronogradError('OPTION', '--text is for models of text', {
+            where: '--text',
+            fix: `leave it out: ${folder} is a model of sequences`,
+          });
+        using backend = (await openBackend(choice)).backend;
+        for (const line of await evaluateSequences(backend, sequences, options.json === true))
+          context.stdout.write(`${line}\n`);
+        return;
+      }
       const trained = trainedModel(checkpoint, folder);
       const ids =
         options.text === undefined
@@ -49,6 +66,17 @@ export const evaluate: CommandRegistration = (program, context) => {
       context.stdout.write(`${line}\n`);
     });
 };
+
+async function evaluateSequences(
+  backend: Backend,
+  { config, problem, resumed }: SavedSequences,
+  json: boolean,
+): Promise<string[]> {
+  const data = new SequenceData(problem.sets, config);
+  const lines = resultLines(await testSequences(backend, resumed, config, data, problem), problem);
+  if (!json) return [`${resumed.folder}: ${problem.description}`, ...lines.map(({ text }) => text)];
+  return lines.map((line) => JSON.stringify({ checkpoint: resumed.folder, ...line.json }));
+}
 
 /** The part of its text that the model has not been trained on. */
 async function validationPart(

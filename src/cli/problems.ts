@@ -1,16 +1,16 @@
 /** What `train` can learn beside text: forecasts of a series, and tasks with known answers. */
-import { persistence, ratePrior, seasonalNaive } from '../data/baselines.js';
+import { classPrior, persistence, ratePrior, seasonalNaive } from '../data/baselines.js';
 import { seriesColumns, tableSeries } from '../data/csv.js';
 import { readCsv } from '../data/csv-node.js';
 import type { SequenceSource } from '../data/sequences.js';
-import { loadBirths, loadWeather, type SeriesData } from '../data/sets-node.js';
+import { loadBirths, loadDigits, loadWeather, type SeriesData } from '../data/sets-node.js';
 import { addingProblem, copyMemory, parity, type Task, temporalOrder } from '../data/tasks.js';
 import { TRAFFIC_LANES, Traffic } from '../data/traffic.js';
 import { type Series, SPLIT_DEFAULTS, seriesWindows, splitRows, standardiseSeries } from '../data/windows.js';
 import { KronogradError } from '../errors.js';
 import { sha256 } from '../train/checkpoint.js';
 import type { SequenceSets } from '../train/sequence-data.js';
-import { firstOf } from '../train/sequence-parts.js';
+import { firstOf, partOf } from '../train/sequence-parts.js';
 
 /** Plain JSON: a checkpoint keeps it, and a resumed run makes the same problem of it. */
 export type ProblemSpec =
@@ -26,6 +26,7 @@ export type ProblemSpec =
       readonly period: number;
     }
   | { readonly kind: 'occupancy'; readonly window: number }
+  | { readonly kind: 'digits' }
   | { readonly kind: TaskName; readonly window: number };
 
 export type TaskName = 'adding' | 'copy-memory' | 'temporal-order' | 'parity';
@@ -34,6 +35,8 @@ export interface Baseline {
   readonly name: string;
   /** On the same sequences and in the same measure as the model's. */
   readonly loss: number;
+  /** Where the targets are classes, the share guessed right. */
+  readonly accuracy?: number | undefined;
 }
 
 export interface Problem {
@@ -41,6 +44,8 @@ export interface Problem {
   /** What nobody has looked at before the end. */
   readonly test: SequenceSource;
   readonly baselines: readonly Baseline[];
+  /** The share of classes to get right, beside the baselines. */
+  readonly goal?: number;
   readonly description: string;
   /** A loss in words that mean something to the user. */
   readonly tell: (loss: number) => string;
@@ -58,6 +63,8 @@ export async function makeProblem(spec: ProblemSpec, seed: number): Promise<Prob
     }
     case 'occupancy':
       return occupancy(spec, seed);
+    case 'digits':
+      return digits(spec);
     default:
       return task(spec, seed);
   }
@@ -129,6 +136,30 @@ function occupancy(spec: { readonly kind: 'occupancy'; readonly window: number }
   };
 }
 
+/** The share of the training part that is kept for validation. */
+const DIGITS_VALIDATION = 1 / 8;
+/** A linear classifier of the pixels stays below, even with all of MNIST. */
+const DIGITS_GOAL = 0.93;
+
+/** Digits row by row; a feed-forward network sees all rows at once. */
+async function digits(spec: { readonly kind: 'digits' }): Promise<Problem> {
+  const { training: all, test } = await loadDigits({ shape: 'rows' });
+  const boundary = all.count - Math.round(all.count * DIGITS_VALIDATION);
+  const training = partOf(all, 0, boundary);
+  const validation = partOf(all, boundary, all.count);
+  const labels = (of: typeof test, count: number) =>
+    Array.from({ length: count }, (_, i) => Number(of.targetOf(i)));
+  const guess = classPrior(labels(all, boundary), labels(test, test.count), test.target.size);
+  return {
+    sets: { training, validation, identity: { spec, sequences: all.count } },
+    test,
+    baselines: [{ name: 'most frequent class', loss: guess.crossEntropy, accuracy: guess.accuracy }],
+    goal: DIGITS_GOAL,
+    description: `digits: ${training.steps} rows of ${training.features} pixels; ${training.count} digits to learn from, ${validation.count} for validation, ${test.count} for the test`,
+    tell: (value) => `cross-entropy ${value.toFixed(4)}`,
+  };
+}
+
 /** Examples for validation, and for the test. */
 const TASK_EXAMPLES = 512;
 
@@ -144,7 +175,7 @@ export const TASK_NAMES = Object.keys(TASKS) as TaskName[];
 function task(spec: { readonly kind: TaskName; readonly window: number }, seed: number): Problem {
   const of = (offset: number) => TASKS[spec.kind]((seed + offset) % 2 ** 32, spec.window);
   const training = of(0);
-  const { loss, measure } = training.learnedNothing;
+  const { loss, measure, accuracy } = training.learnedNothing;
   return {
     sets: {
       training,
@@ -152,7 +183,7 @@ function task(spec: { readonly kind: TaskName; readonly window: number }, seed: 
       identity: { spec },
     },
     test: firstOf(of(2), TASK_EXAMPLES),
-    baselines: [{ name: 'no memory', loss }],
+    baselines: [{ name: 'no memory', loss, accuracy }],
     description: `${spec.kind}: sequences of ${training.steps} steps of ${training.features} features, as many as are wanted`,
     tell: (value) =>
       `${measure === 'meanSquared' ? 'mean squared error' : 'cross-entropy'} ${value.toFixed(4)}`,

@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import { KronogradError } from '../errors.js';
 import { isRecord } from '../interop/json.js';
 import { requireInteger, requireText } from '../ranges.js';
-import type { Checkpoint } from '../train/checkpoint.js';
 import { type LoadedCheckpoint, loadCheckpoint } from '../train/checkpoint-node.js';
 import { overlayConfig } from '../train/config.js';
 import {
@@ -33,6 +32,10 @@ export const SEQUENCE_PRESETS: Readonly<Record<string, SequencePreset>> = {
     spec: { kind: 'occupancy', window: 14 },
     config: { cell: 'relu-rnn', hidden: 200, batch: 32, lr: 0.001, steps: 1000 },
   },
+  digits: {
+    spec: { kind: 'digits' },
+    config: { cell: 'gru', hidden: 64, batch: 32, lr: 0.005, steps: 2000 },
+  },
   adding: { spec: { kind: 'adding', window: 50 }, config: MEMORY },
   'copy-memory': { spec: { kind: 'copy-memory', window: 20 }, config: MEMORY },
   'temporal-order': { spec: { kind: 'temporal-order', window: 20 }, config: MEMORY },
@@ -44,6 +47,11 @@ export interface SequenceSetup {
   readonly spec: ProblemSpec;
   readonly problem: Problem;
   readonly resumed: LoadedCheckpoint | undefined;
+}
+
+/** The run of a checkpoint. */
+export interface SavedSequences extends SequenceSetup {
+  readonly resumed: LoadedCheckpoint;
 }
 
 const WINDOW = { min: 1, max: 65_536 };
@@ -85,27 +93,60 @@ export async function setUpSequences(
 async function resumeSequences(options: TrainOptions): Promise<SequenceSetup | null> {
   if (options.out === undefined) return null;
   const resumed = await loadCheckpoint(options.out);
-  const spec = savedSpec(resumed.checkpoint);
-  if (spec === null) return null;
+  if (savedSpec(resumed) === null) return null;
   requireNone(
     options,
     ['text', 'target', 'features', 'window', 'horizon', 'period'],
     'cannot change in a resumed run',
   );
+  return savedSequences(resumed, configOf(options), optionName(options));
+}
+
+/**
+ * The run that a checkpoint is of, with changes to its configuration; null when it is a run on text.
+ * @throws KronogradError OPTION for bad changes, and what reading the data throws
+ */
+export async function savedSequences(
+  resumed: LoadedCheckpoint,
+  changes: SequenceTrainConfigInput = {},
+  where?: (key: string) => string,
+): Promise<SavedSequences | null> {
+  const spec = savedSpec(resumed);
+  if (spec === null) return null;
   const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs');
   const saved = Object.fromEntries(keys.map((key) => [key, resumed.checkpoint.config[key]]));
-  const config = resolveSequenceConfig(overlayConfig(saved, configOf(options)), optionName(options));
+  const config = resolveSequenceConfig(overlayConfig(saved, changes), where);
   return { config, spec, problem: await makeProblem(spec, config.seed), resumed };
 }
 
-/** What a checkpoint of sequences says that it was trained on; null for a checkpoint of text. */
-function savedSpec({ config: { data } }: Checkpoint): ProblemSpec | null {
+const KINDS = new Set<string>(['csv', ...Object.values(SEQUENCE_PRESETS).map(({ spec }) => spec.kind)]);
+
+/**
+ * What a checkpoint of sequences says that it was trained on; null for a checkpoint of text.
+ * @throws KronogradError CHECKPOINT for what this version does not know
+ */
+function savedSpec({ checkpoint, folder }: LoadedCheckpoint): ProblemSpec | null {
+  const { data } = checkpoint.config;
   const identity: unknown = typeof data === 'string' ? JSON.parse(data) : null;
-  return isRecord(identity) && isRecord(identity.spec) ? (identity.spec as unknown as ProblemSpec) : null;
+  if (!isRecord(identity) || !isRecord(identity.spec)) return null;
+  const { kind } = identity.spec;
+  if (typeof kind === 'string' && KINDS.has(kind)) return identity.spec as unknown as ProblemSpec;
+  throw new KronogradError(
+    'CHECKPOINT',
+    `the checkpoint was trained on ${JSON.stringify(kind)}, which is not known`,
+    {
+      where: folder,
+      fix: 'use the release of kronograd that wrote it',
+    },
+  );
 }
 
 function presetSpec(spec: ProblemSpec, options: TrainOptions): ProblemSpec {
   requireNone(options, ['target', 'features', 'period'], 'is for --csv');
+  if (spec.kind === 'digits') {
+    requireNone(options, ['window', 'horizon'], 'is for series and tasks');
+    return spec;
+  }
   const window = requireInteger(options.window ?? spec.window, '--window', WINDOW);
   if ('horizon' in spec)
     return { ...spec, window, horizon: requireInteger(options.horizon ?? spec.horizon, '--horizon', WINDOW) };

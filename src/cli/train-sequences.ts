@@ -6,6 +6,7 @@ import { SequenceData } from '../train/sequence-data.js';
 import { Trainer } from '../train/trainer.js';
 import type { Problem } from './problems.js';
 import type { Progress } from './progress.js';
+import { resultLines, testSequences } from './sequence-result.js';
 import type { SequenceSetup } from './sequence-setup.js';
 
 export async function trainSequences(
@@ -41,8 +42,9 @@ export async function trainSequences(
   });
   progress.stop();
   const best = await loadCheckpoint(config.out, { kind: 'best' });
-  using chosen = await Trainer.restore(backend, best.checkpoint, config, data, best.folder);
-  report(await chosen.evaluate(problem.test), chosen.stepsDone, problem, progress);
+  const result = await testSequences(backend, best, config, data, problem);
+  for (const { text, json } of resultLines(result, problem, ', the best on validation'))
+    progress.log(text, json);
   progress.log(`checkpoint  ${folder}`, { event: 'checkpoint', folder });
 }
 
@@ -93,20 +95,5 @@ function show(event: FitEvent, { tell }: Problem, progress: Progress): void {
         event: 'earlyStop',
         ...event.best,
       });
-  }
-}
-
-function report(loss: number, step: number, { baselines, tell }: Problem, progress: Progress): void {
-  progress.log(`test        ${tell(loss)}, with the weights of step ${step}, the best on validation`, {
-    event: 'result',
-    step,
-    testLoss: loss,
-  });
-  for (const { name, loss: baseline } of baselines) {
-    const beaten = loss < baseline;
-    progress.log(`baseline    ${name}: ${tell(baseline)}, ${beaten ? 'beaten' : 'not beaten'}`, {
-      event: 'baseline',
-      ...{ name, loss: baseline, beaten },
-    });
   }
 }

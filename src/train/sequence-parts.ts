@@ -9,11 +9,14 @@ export const sequenceParts = ({ inputs, targets, weight, mask }: SequenceBatch) 
 });
 
 /** The first `count` sequences of a source: a generator has no end to evaluate to. */
-export const firstOf = (source: SequenceSource, count: number): SequenceSource => ({
-  count: Math.min(count, source.count),
+export const firstOf = (source: SequenceSource, count: number): SequenceSource => partOf(source, 0, count);
+
+/** Sequences `first` .. `end - 1` of a source, or as many of them as there are. */
+export const partOf = (source: SequenceSource, first: number, end: number): SequenceSource => ({
+  count: Math.max(0, Math.min(end, source.count) - first),
   steps: source.steps,
   features: source.features,
   target: source.target,
   masked: source.masked,
-  write: (index, slot) => source.write(index, slot),
+  write: (index, slot) => source.write(first + index, slot),
 });

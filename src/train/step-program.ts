@@ -96,6 +96,15 @@ export function evaluation(model: Model, batch: number, unroll: number): Program
   return on.build({ loss: on.reshape(loss, [1]), ...stateOutputs(after) });
 }
 
+/** What a model of sequences puts out for a batch, `prediction`, of the shape of its targets and with all classes. */
+export function predictions(model: Model, batch: number, steps: number): Program {
+  const on = new Builder();
+  const theta = on.input('theta', float(model.parameters.size));
+  const parts = batchInputs(on, model, steps, batch);
+  const { prediction } = model.forward(on, { theta, batch: parts, state: stateInputs(on, model, batch) });
+  return on.build({ prediction });
+}
+
 /** Logits [length, vocabulary] after each of `length` characters [length, 1], with the state carried on. */
 export function prediction(model: LanguageModel, length: number): Program {
   const on = new Builder();

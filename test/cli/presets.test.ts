@@ -92,7 +92,7 @@ describe('presets', () => {
     await expect(loadTrainingSetup('moby', {}, cpu)).rejects.toMatchObject({
       code: 'OPTION',
       message: 'there is no preset "moby"',
-      fix: 'give one of moby-dick, births, weather, occupancy, adding, copy-memory, temporal-order, parity, or a file that ends in .json',
+      fix: 'give one of moby-dick, births, weather, occupancy, digits, adding, copy-memory, temporal-order, parity, or a file that ends in .json',
     });
     await expect(loadTrainingSetup('constructor', {}, cpu)).rejects.toMatchObject({ code: 'OPTION' });
   });

