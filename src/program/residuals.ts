@@ -4,11 +4,18 @@
  * when that is cheaper than storing, computed again.
  */
 import type { Builder, Captured } from './builder.js';
-import { bodyInputs, type Node, type ScanOp, type Value } from './program.js';
+import type { FunctionName } from './functions.js';
+import { bodyInputs, type Node, type ScanOp, sameShape, type Value } from './program.js';
+
+const ARITHMETIC: ReadonlySet<FunctionName> = new Set(['add', 'sub', 'mul', 'neg']);
+
+/** One number for each row, as the mean of its features is. */
+const isColumn = ({ type: { shape } }: Value): boolean => shape.length > 1 && shape[shape.length - 1] === 1;
 
 export class Residuals {
   readonly #op: ScanOp;
   readonly #known = new Map<Value, Value>();
+  readonly #atHand = new Map<Value, boolean>();
   /** Inputs of the derivative's scan that stand for the primal's: for `StepOutputs.captured`. */
   readonly constants: Captured[] = [];
   readonly xs: Captured[] = [];
@@ -45,23 +52,35 @@ export class Residuals {
     return inner;
   }
 
-  /** Worth computing again: views of the whole, and whatever is had from constants and inputs of the step alone. */
+  /**
+   * Worth computing again: views of the whole, whatever is had from constants and inputs of the step alone, and
+   * arithmetic that turns one stored value into another of its size with what is at hand or a number a row.
+   */
   #isFree(value: Value): boolean {
     const { op, inputs } = value.node;
     if (op.kind === 'constant' || op.kind === 'iota') return true;
     if (op.kind === 'reshape' || op.kind === 'transpose' || op.kind === 'broadcast') return true;
     // A slice of what is not at hand is stored by itself, not with all that surrounds it.
-    return (op.kind === 'map' || op.kind === 'slice') && inputs.every((v) => this.#isAtHand(v));
+    if (op.kind === 'slice') return this.#isAtHand(inputs[0]!);
+    if (op.kind !== 'map') return false;
+    const others = new Set(inputs.filter((v) => !this.#isAtHand(v) && !isColumn(v)));
+    if (others.size === 0) return true;
+    if (isColumn(value) || !ARITHMETIC.has(op.fn)) return false;
+    const [other] = others;
+    return others.size === 1 && sameShape(other!.type.shape, value.type.shape);
   }
 
   #isAtHand(value: Value): boolean {
+    let known = this.#atHand.get(value);
+    if (known === undefined) this.#atHand.set(value, (known = this.#decideAtHand(value)));
+    return known;
+  }
+
+  #decideAtHand(value: Value): boolean {
     const { constants, xs } = bodyInputs(this.#op);
     if (constants.includes(value) || xs.includes(value)) return true;
     const { kind } = value.node.op;
-    return (
-      kind === 'constant' ||
-      kind === 'iota' ||
-      (kind !== 'input' && this.#isFree(value) && value.node.inputs.every((v) => this.#isAtHand(v)))
-    );
+    if (kind === 'constant' || kind === 'iota') return true;
+    return kind !== 'input' && value.node.inputs.every((v) => this.#isAtHand(v)) && this.#isFree(value);
   }
 }

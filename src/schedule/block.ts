@@ -36,12 +36,19 @@ export interface GemmView {
   readonly starts: readonly number[];
 }
 
+/** One number for each row. */
+const isColumn = ({ type: { shape } }: Value): boolean => shape.length > 1 && shape[shape.length - 1] === 1;
+
 const isPointwise = (node: Node): boolean => ['map', 'gather', 'random'].includes(node.op.kind);
+
+const isPointwiseOrSum = ({ op }: Node): boolean => op.kind === 'map' || op.kind === 'sum';
 
 /** Arithmetic is computed again up to this many calls rather than stored. */
 const CHEAP = 8;
 /** The same for one number a row, inside a loop: what a dispatch for so little would cost buys many calls. */
 const CHEAP_COLUMN = 32;
+/** And for what a sum inside a loop takes in. */
+const CHEAP_SUMMED = 16;
 /** More running sums a thread than this would spill registers. */
 const MAX_SLOTS = 8;
 
@@ -52,6 +59,7 @@ export class Block {
   readonly #users = new Map<Value, Node[]>();
   readonly #local = new Set<Value>();
   readonly #inline = new Map<Value, boolean>();
+  readonly #summed = new Map<Value, boolean>();
   readonly #costs = new Map<Value, number>();
   /** Groups that nothing else may join. */
   readonly #closed = new Set<Group>();
@@ -225,11 +233,25 @@ export class Block {
   }
 
   #placePointwise(value: Value): void {
-    const group =
-      this.#candidates(value.type.shape).find((g) => this.#computable(value, this.#inPlace(g), g, true)) ??
-      this.#open('pointwise', value.type.shape, []);
+    const found = this.#candidates(value.type.shape).find((g) =>
+      this.#computable(value, this.#inPlace(g), g, true),
+    );
+    if (found === undefined && this.#canWait(value)) {
+      this.#inline.set(value, true);
+      return;
+    }
+    const group = found ?? this.#open('pointwise', value.type.shape, []);
     group.members.push(value);
     this.#assign(value, group);
+  }
+
+  /** Whether a value needs no dispatch of its own, as its one reader can compute it when the rest of that is there. */
+  #canWait(value: Value): boolean {
+    if (this.length === null || this.pinned.has(value) || this.#cost(value) > CHEAP) return false;
+    // Behind a view, an address that the reader needs may not exist.
+    if (value.node.inputs.some((v) => this.storage.isView(v) && !isColumn(v))) return false;
+    const users = this.#users.get(value) ?? [];
+    return users.length === 1 && users[0]!.op.kind === 'map';
   }
 
   #placeGemm(node: Node): void {
@@ -348,8 +370,17 @@ export class Block {
     const { node } = value;
     if (!isPointwise(node) || this.pinned.has(value)) return false;
     const users = this.#finalUsers(value);
-    const limit = this.length !== null && value.type.shape.at(-1) === 1 ? CHEAP_COLUMN : CHEAP;
-    if (users === null || users.length === 0 || this.#cost(value) > limit) return false;
+    if (users === null || users.length === 0) return false;
+    const cost = this.#cost(value);
+    // In a loop, what goes into a sum is not stored first because others read it as well.
+    if (
+      this.length !== null &&
+      cost <= CHEAP_SUMMED &&
+      this.#isSummed(value) &&
+      users.every(isPointwiseOrSum)
+    )
+      return true;
+    if (cost > (this.length !== null && isColumn(value) ? CHEAP_COLUMN : CHEAP)) return false;
     if (users.length === 1 && users[0]!.op.kind === 'sum') return true;
     // A few operations on little, read by more: computed again by each reader.
     const size = sizeOf(value.type.shape);
@@ -357,6 +388,20 @@ export class Block {
     return users.every(
       (u) => u.op.kind === 'map' && (isLarger(u.outputs[0]!) || this.isInline(u.outputs[0]!)),
     );
+  }
+
+  /** Whether a sum takes in a value, as it is or with others. */
+  #isSummed(value: Value): boolean {
+    let known = this.#summed.get(value);
+    if (known === undefined) {
+      known = (this.#finalUsers(value) ?? []).some(({ op, outputs: [result] }) => {
+        if (op.kind === 'sum') return true;
+        const passes = op.kind === 'map' && !this.pinned.has(result!) && this.#cost(result!) <= CHEAP_SUMMED;
+        return passes && this.#isSummed(result!);
+      });
+      this.#summed.set(value, known);
+    }
+    return known;
   }
 
   /** The nodes that read a value, through broadcasts and reshapes; null when some other view reads it. */
@@ -376,13 +421,20 @@ export class Block {
     return users;
   }
 
-  /** Calls to compute a value from what is no pointwise value of this block, counted up to a little over CHEAP. */
+  /**
+   * Calls to compute a value from what is stored or no pointwise value of this block, counted up to a little over the
+   * most that may be. In a loop, those for one number a row count for little.
+   */
   #cost(value: Value): number {
     let cost = this.#costs.get(value);
     if (cost === undefined) {
       cost = value.node.op.kind === 'random' ? CHEAP : 1;
-      for (const v of value.node.inputs) if (this.#local.has(v) && isPointwise(v.node)) cost += this.#cost(v);
-      this.#costs.set(value, (cost = Math.min(cost, CHEAP + 1)));
+      for (const v of value.node.inputs) {
+        const column = this.length !== null && isColumn(v) && !isColumn(value);
+        if (this.#local.has(v) && isPointwise(v.node) && !this.pinned.has(v) && !column)
+          cost += this.#cost(v);
+      }
+      this.#costs.set(value, (cost = Math.min(cost, CHEAP_COLUMN + 1)));
     }
     return cost;
   }

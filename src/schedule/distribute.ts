@@ -44,7 +44,6 @@ function divide(op: ScanOp): { early: Set<Node>; late: Set<Node> } {
   const { nodes } = op.body;
   const inputs = bodyInputs(op);
   const carried = new Set(inputs.carries);
-  const steady = new Set(inputs.constants);
   const stateful = new Set<Value>(carried);
   const varying = new Set<Value>([...carried, ...inputs.xs]);
   for (const node of nodes) {
@@ -99,19 +98,24 @@ function divide(op: ScanOp): { early: Set<Node>; late: Set<Node> } {
   for (const node of nodes)
     if (canBeLate(node) && (isHeavy(node) || node.inputs.some((v) => late.has(v.node)))) late.add(node);
   const outside = (v: Value) =>
+    !stateful.has(v) ||
     carried.has(v) ||
-    steady.has(v) ||
-    inputs.xs.includes(v) ||
     stacked.has(v) ||
     v.node.op.kind === 'constant' ||
     early.has(v.node) ||
     late.has(v.node) ||
+    users.get(v)?.some((u) => late.has(u) && isHeavy(u)) ||
     op.body.outputs.indexOf(v) >= 0;
+  const usersOf = (node: Node) => node.outputs.flatMap((v) => users.get(v) ?? []);
+  const isLateBut = (node: Node, uses: (user: Node) => boolean) =>
+    canBeLate(node) && usersOf(node).length > 0 && usersOf(node).every((u) => late.has(u) || uses(u));
+  const feedsLate = (node: Node) => isLateBut(node, () => false);
+  // What is late once its users are.
+  const follows = (v: Value): boolean => isLateBut(v.node, feedsLate) && v.node.inputs.every(canFollow);
+  const canFollow = (v: Value): boolean => outside(v) || follows(v);
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]!;
-    const uses = node.outputs.flatMap((v) => users.get(v) ?? []);
-    if (canBeLate(node) && uses.length > 0 && uses.every((u) => late.has(u)) && node.inputs.every(outside))
-      late.add(node);
+    if (feedsLate(node) && node.inputs.every(canFollow)) late.add(node);
   }
   return { early, late };
 }
@@ -169,14 +173,23 @@ function distributeScan(on: Builder, node: Node, op: ScanOp, outer: readonly Val
     },
   );
 
-  // After the loop. A value of the loop comes out as its stack.
+  // After the loop. A value of the loop comes out as its stack, one had from what is given alone is computed again.
+  const fromGiven = new Set<Value>(lifted.keys());
+  for (const {
+    op: { kind },
+    inputs,
+    outputs,
+  } of op.body.nodes)
+    if (['map', 'reshape', 'broadcast', 'constant'].includes(kind) && inputs.every((v) => fromGiven.has(v)))
+      fromGiven.add(outputs[0]!);
   const after = (v: Value): Lifted => {
     const known = lifted.get(v);
     if (known !== undefined) return known;
     const inside = within.get(v);
-    if (inside === undefined) liftNode(v.node, after);
-    else if (v.node.op.kind === 'constant')
-      lifted.set(v, { value: on.replay(v.node, [])[0]!, overTime: false });
+    const { kind } = v.node.op;
+    if (inside === undefined || kind === 'reshape' || (kind === 'map' && fromGiven.has(v)))
+      liftNode(v.node, after);
+    else if (kind === 'constant') lifted.set(v, { value: on.replay(v.node, [])[0]!, overTime: false });
     else lifted.set(v, { value: on.stackOf(loop.node, inside), overTime: true });
     return lifted.get(v)!;
   };

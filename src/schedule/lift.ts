@@ -104,9 +104,13 @@ export function sumOverTime(on: Builder, value: Value, get: (value: Value) => Li
   switch (op.kind) {
     case 'gemm': {
       const [a, b] = [get(x), get(y)];
-      if (value.type.shape.length !== 2 || !op.transA || op.transB || !a.overTime || !b.overTime)
-        return lifted();
-      const rows = (v: Value) => on.reshape(v, [length * v.type.shape[1]!, v.type.shape[2]!]);
+      if (!isOuter(value) || !a.overTime || !b.overTime) return lifted();
+      // [T, k, m] -> [T k, m], and [T, batch, k, m] -> [batch, T k, m].
+      const rows = (v: Value) => {
+        const [k, m] = v.type.shape.slice(-2) as [number, number];
+        if (v.type.shape.length === 3) return on.reshape(v, [length * k, m]);
+        return on.reshape(on.transpose(v, [1, 0, 2, 3]), [v.type.shape[1]!, length * k, m]);
+      };
       return on.gemm(rows(a.value), rows(b.value), { transA: true });
     }
     case 'scatterAdd': {
@@ -115,6 +119,7 @@ export function sumOverTime(on: Builder, value: Value, get: (value: Value) => Li
       return on.scatterAdd(spread(on, ids, length), spread(on, values, length), op.size, op.axis);
     }
     case 'sum': {
+      if (isOuter(x)) return on.sum(recur(x), op.axes);
       const v = get(x);
       return v.overTime ? on.sum(v.value, [0, ...op.axes.map((a) => a + 1)]) : lifted();
     }
@@ -127,11 +132,25 @@ export function sumOverTime(on: Builder, value: Value, get: (value: Value) => Li
     case 'map':
       if (op.fn === 'add' && inputs.every((v) => v.type.shape.join() === value.type.shape.join()))
         return on.add(recur(x), recur(y));
+      if (op.fn === 'neg' && isOuter(x)) return on.call('neg', recur(x));
+      if (op.fn === 'mul' && isOuter(x) && isConstant(y)) return on.mul(recur(x), get(y).value);
       return lifted();
+    case 'broadcast':
+      return isOuter(x) ? on.broadcast(recur(x), op.shape) : lifted();
     default:
       return lifted();
   }
 }
+
+/** Whether a value is an outer product of rows, or what its sum over time comes before: linear in such a product. */
+function isOuter({ node: { op, inputs } }: Value): boolean {
+  if (op.kind === 'gemm') return op.transA && !op.transB;
+  if (op.kind === 'map')
+    return (op.fn === 'neg' || (op.fn === 'mul' && isConstant(inputs[1]!))) && isOuter(inputs[0]!);
+  return ['sum', 'reshape', 'broadcast'].includes(op.kind) && isOuter(inputs[0]!);
+}
+
+const isConstant = ({ node }: Value): boolean => node.op.kind === 'constant';
 
 /** [T, ...shape] with ones between, so that broadcasting aligns the step's axes. */
 function padRank(on: Builder, value: Value, rank: number): Value {

@@ -66,7 +66,7 @@ describe('dispatches a time step of one layer', () => {
   it.each([
     ['to as many features', 8, { forward: 3, backward: 3 }],
     // The gates' products with s and with v then have different shapes and share no dispatch.
-    ['to fewer', 4, { forward: 3, backward: 5 }],
+    ['to fewer', 4, { forward: 3, backward: 4 }],
   ])('augmented-lstm with a projection %s', (_, projection, counts) => {
     const sizes = { input: 6, hidden: 8, layers: 1, projection };
     expect(perStep({ cell: cells['augmented-lstm']!, ...sizes }, 16)).toEqual(counts);
