@@ -27,6 +27,10 @@ export interface CellDefinition {
   readonly output: string;
   /** Steps that x spans: the step at t sees x[t], ..., x[t + window - 1], zero behind the end. 1 unless given. */
   readonly window?: number;
+  /** What the hidden size must be a multiple of. 1 unless given. */
+  readonly multiple?: number;
+  /** Parameters that begin as one number everywhere, gains above all; the others begin at random. */
+  readonly beginsAs?: Readonly<Record<string, number>>;
   /**
    * One step. x is [r, window * input] (or one-hot, as integers [r]); the state is the one before the step. Gives
    * every quantity by its name: those that `state` names carry over, the others can be observed.
@@ -48,7 +52,11 @@ export function defineCell(definition: CellDefinition): Cell {
   const window = definition.window ?? 1;
   const cell: Cell = { ...definition, window };
   // Different primes, so that sizes in the wrong place do not fit by chance.
-  const { on, parameters, state, next } = exampleStep(cell, { input: 2, hidden: 5, projection: 0 });
+  const { on, parameters, state, next } = exampleStep(cell, {
+    input: 2,
+    hidden: 5 * (definition.multiple ?? 1),
+    projection: 0,
+  });
   for (const [key, before] of Object.entries(state))
     if (!sameShape(next[key]!.type.shape, before.type.shape))
       throw new KronogradError(

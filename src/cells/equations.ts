@@ -63,6 +63,20 @@ export const windowed = (z: Term, filters: Term): Term => {
   return add(...(taps as [Term, ...Term[]]));
 };
 
+/**
+ * The parts of W z where W is block diagonal and each head sees only its own features of z: blocks [heads, parts d, e]
+ * and z [r, heads e] give `parts` terms [r, heads d].
+ */
+export const byHead = (z: Term, blocks: Term, parts: number): Term[] => {
+  const { on } = z;
+  const [heads, m, e] = blocks.value.type.shape as [number, number, number];
+  const r = sizeOf(z.value.type.shape) / (heads * e);
+  const each = on.transpose(on.reshape(z.value, [r, heads, e]), [1, 0, 2]);
+  const products = on.split(on.gemm(each, blocks.value, { transB: true }), 2, parts);
+  const d = m / parts;
+  return products.map((v) => new Term(on, on.reshape(on.transpose(v, [1, 0, 2]), [r, heads * d])));
+};
+
 /** The features in equal parts: the gates of a stacked product. */
 export const split = (a: Term, parts: number): Term[] =>
   a.on.split(a.value, a.value.type.shape.length - 1, parts).map((v) => new Term(a.on, v));
@@ -83,6 +97,13 @@ export const mean = (a: Term): Term => {
   const n = value.type.shape[1]!;
   const total = on.reshape(on.sum(value, [1]), [sizeOf(value.type.shape) / n, 1]);
   return new Term(on, on.mul(total, on.constant(1 / n)));
+};
+
+/** W less the mean of each column: what it makes of any z, W z, has the mean 0. */
+export const centred = (weight: Term): Term => {
+  const { on, value } = weight;
+  const [m] = value.type.shape as [number, number];
+  return new Term(on, on.sub(value, on.mul(on.sum(value, [0]), on.constant(1 / m))));
 };
 
 /** 1 / sqrt(a + epsilon) */

@@ -4,9 +4,12 @@ import { augmentedLstm } from './augmented-lstm.js';
 import { canonicalRnn } from './canonical-rnn.js';
 import type { Cell } from './cell.js';
 import { gru } from './gru.js';
+import { layerNormLstm } from './layer-norm-lstm.js';
 import { lstm } from './lstm.js';
+import { multiHeadLstm } from './multi-head-lstm.js';
 import { naumovRnn } from './naumov-rnn.js';
 import { palRnn } from './pal-rnn.js';
+import { peepholeLstm } from './peephole-lstm.js';
 import { reluRnn } from './relu-rnn.js';
 import { rnn, rnnRelu } from './rnn.js';
 import { standardRnn } from './standard-rnn.js';
@@ -24,6 +27,9 @@ const all: readonly Cell[] = [
   augmentedLstm(),
   palRnn(),
   reluRnn,
+  peepholeLstm,
+  layerNormLstm,
+  multiHeadLstm(),
 ];
 
 export const cells: Readonly<Record<string, Cell>> = Object.fromEntries(all.map((cell) => [cell.name, cell]));

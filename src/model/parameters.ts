@@ -7,8 +7,8 @@ import { type Shape, sizeOf, type Value } from '../program/program.js';
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: Shape;
-  /** Half the width of the uniform distribution it starts from, or the deviation of a normal one. */
-  readonly init: { readonly kind: 'uniform' | 'normal'; readonly scale: number };
+  /** Half the width of the uniform distribution it starts from, the deviation of a normal one, or the one value. */
+  readonly init: { readonly kind: 'uniform' | 'normal' | 'constant'; readonly scale: number };
 }
 
 /** Weight [outputs, inputs] and bias [outputs], each U(+-1/sqrt(inputs)) as PyTorch's linear layers begin. */
@@ -51,8 +51,10 @@ export class Parameters {
     const theta = new Float64Array(this.size);
     for (const { name, init, shape } of this.specs) {
       const part = this.part(theta, name);
-      for (let i = 0; i < sizeOf(shape); i++)
-        part[i] = init.scale * (init.kind === 'uniform' ? 2 * random.uniform() - 1 : random.normal());
+      if (init.kind === 'constant') part.fill(init.scale);
+      else
+        for (let i = 0; i < sizeOf(shape); i++)
+          part[i] = init.scale * (init.kind === 'uniform' ? 2 * random.uniform() - 1 : random.normal());
     }
     return theta;
   }

@@ -58,13 +58,19 @@ export function recurrentParameters(config: RecurrentConfig): Record<string, Sha
   return shapes;
 }
 
-/** The same as parts of a model, named after the cell; each U(+-1/sqrt(hidden)) as PyTorch's layers begin. */
-export const recurrentSpecs = (config: RecurrentConfig): ParameterSpec[] =>
-  Object.entries(recurrentParameters(config)).map(([name, shape]) => ({
-    name: `${config.cell.name}.${name}`,
-    shape,
-    init: { kind: 'uniform', scale: 1 / Math.sqrt(config.hidden) },
-  }));
+/**
+ * The same as parts of a model, named after the cell; each U(+-1/sqrt(hidden)) as PyTorch's layers begin, where the
+ * cell does not say otherwise.
+ */
+export function recurrentSpecs(config: RecurrentConfig): ParameterSpec[] {
+  const { cell, hidden } = config;
+  const random = { kind: 'uniform', scale: 1 / Math.sqrt(hidden) } as const;
+  return Object.entries(recurrentParameters(config)).map(([name, shape]) => {
+    const begin = cell.beginsAs?.[name.replace(/_l\d+(_reverse)?$/, '')];
+    const init = begin === undefined ? random : ({ kind: 'constant', scale: begin } as const);
+    return { name: `${cell.name}.${name}`, shape, init };
+  });
+}
 
 /** Shapes of the state's parts for r samples. */
 export function stateShapes(config: RecurrentConfig, r: number): Record<string, Shape> {

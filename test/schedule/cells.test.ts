@@ -24,6 +24,10 @@ const expected: Record<string, { forward: number; backward: number }> = {
   'augmented-lstm': { forward: 2, backward: 2 },
   'pal-rnn': { forward: 1, backward: 1 },
   'relu-rnn': { forward: 1, backward: 1 },
+  'peephole-lstm': { forward: 1, backward: 1 },
+  // More than the others: c and h each wait for a mean over the units of what was just computed.
+  'layer-norm-lstm': { forward: 6, backward: 6 },
+  'multi-head-lstm': { forward: 2, backward: 4 },
 };
 
 /** Dispatches a time step, forwards and backwards, of one layer in one direction; the rest runs once. */
