@@ -91,21 +91,22 @@ function exampleStep(cell: Cell, sizes: CellSizes) {
   return { on, parameters, state, next: runStep(cell, on, x, state, parameters) };
 }
 
-/** A step of a cell on values: every quantity by its name. */
+/** A step of a cell on values: every quantity by its name. `dropped` has parts of the state as matrices see them. */
 export function runStep(
   cell: Cell,
   on: Builder,
   x: Value,
   state: Readonly<Record<string, Value>>,
   parameters: Readonly<Record<string, Value>>,
+  dropped: Readonly<Record<string, Value>> = {},
 ): Record<string, Value> {
-  const terms = (values: Readonly<Record<string, Value>>, what: string): Terms =>
+  const terms = (values: Readonly<Record<string, Value>>, what: string, inProducts: typeof dropped = {}) =>
     named(
-      Object.fromEntries(Object.entries(values).map(([key, v]) => [key, new Term(on, v)])),
+      Object.fromEntries(Object.entries(values).map(([key, v]) => [key, new Term(on, v, inProducts[key])])),
       what,
       cell.name,
     );
-  const next = cell.step(new Term(on, x), terms(state, 'state'), terms(parameters, 'parameter'));
+  const next = cell.step(new Term(on, x), terms(state, 'state', dropped), terms(parameters, 'parameter'));
   for (const key of [...Object.keys(state), cell.output])
     if (next[key] === undefined)
       throw new KronogradError('PROGRAM', `the step gives no '${key}'`, {

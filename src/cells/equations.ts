@@ -7,14 +7,19 @@ import type { FunctionName } from '../program/functions.js';
 import { sizeOf, type Value } from '../program/program.js';
 
 export class Term {
+  /** @param inProducts The value as matrices see it, where that is another: with recurrent dropout. */
   constructor(
     readonly on: Builder,
     readonly value: Value,
+    readonly inProducts: Value = value,
   ) {}
 }
 
-const call = (fn: FunctionName, ...terms: [Term, ...Term[]]): Term =>
-  new Term(terms[0].on, terms[0].on.call(fn, ...terms.map((t) => t.value)));
+const call = (fn: FunctionName, ...terms: [Term, ...Term[]]): Term => {
+  const { on } = terms[0];
+  const value = on.call(fn, ...terms.map((t) => t.value));
+  return new Term(on, value, on.call(fn, ...terms.map((t) => t.inProducts)));
+};
 
 /** The sum of all terms, elementwise; a bias [m] is added to each row. */
 export const add = (first: Term, ...rest: Term[]): Term =>
@@ -45,7 +50,9 @@ export const complement = (a: Term): Term => new Term(a.on, a.on.sub(a.on.consta
 export const linear = (z: Term, weight: Term): Term =>
   new Term(
     z.on,
-    z.value.type.dtype === 'int' ? z.on.gather(weight.value, z.value, 1) : z.on.linear(z.value, weight.value),
+    z.value.type.dtype === 'int'
+      ? z.on.gather(weight.value, z.value, 1)
+      : z.on.linear(z.inProducts, weight.value),
   );
 
 /** sum_l W[l] z_l for filters W [L, m, n] and a window z = [z_0, ..., z_{L-1}] of [r, L n]. */
@@ -71,7 +78,7 @@ export const byHead = (z: Term, blocks: Term, parts: number): Term[] => {
   const { on } = z;
   const [heads, m, e] = blocks.value.type.shape as [number, number, number];
   const r = sizeOf(z.value.type.shape) / (heads * e);
-  const each = on.transpose(on.reshape(z.value, [r, heads, e]), [1, 0, 2]);
+  const each = on.transpose(on.reshape(z.inProducts, [r, heads, e]), [1, 0, 2]);
   const products = on.split(on.gemm(each, blocks.value, { transB: true }), 2, parts);
   const d = m / parts;
   return products.map((v) => new Term(on, on.reshape(on.transpose(v, [1, 0, 2]), [r, heads * d])));

@@ -1,5 +1,6 @@
 /** Recurrent layers: a cell run over time, stacked, in one direction or both, with PyTorch's names and layout. */
 import { type Cell, type CellSizes, outputFeatures as cellOutput, runStep } from '../cells/cell.js';
+import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { type Shape, sizeOf, type Value } from '../program/program.js';
 import type { ParameterSpec } from './parameters.js';
@@ -13,6 +14,16 @@ export interface RecurrentConfig {
   readonly bidirectional?: boolean;
   /** Features of the projected output; 0 or absent: no projection. */
   readonly projection?: number;
+  /**
+   * The share of h' that a sequence's products with h' do not see, the same units at each of its steps (Gal and
+   * Ghahramani 2016); of cells that do not carry their output, of the whole state. 0 unless given.
+   */
+  readonly recurrentDropout?: number;
+  /**
+   * The probability that a unit of the state keeps its value over a step (Krueger et al. 2017). When the model is
+   * used, each takes what is expected of it. 0 unless given.
+   */
+  readonly zoneout?: number;
 }
 
 export interface Dropout {
@@ -33,7 +44,13 @@ export interface RecurrentInputs {
   readonly mask?: Value | undefined;
   /** Between layers, not behind the last. */
   readonly dropout?: Dropout | undefined;
+  /** In training, for recurrent dropout and zoneout. int[2]: a new one for each step of training. */
+  readonly key?: Value | undefined;
 }
+
+/** What reads a key in training, besides dropout between layers. */
+export const isRandom = ({ recurrentDropout = 0, zoneout = 0 }: Noise): boolean =>
+  recurrentDropout > 0 || zoneout > 0;
 
 const directionsOf = (config: RecurrentConfig) => (config.bidirectional ? ['', '_reverse'] : ['']);
 
@@ -102,7 +119,11 @@ export function recurrent(
         names.map((n) => [n, inputs.parameter(`${n}_l${layer}${suffix}`)]),
       );
       const direction = d === 0 ? 1 : -1;
-      const result = recurrentLayer(on, config.cell, { x, state, parameters, direction, mask: inputs.mask });
+      const { recurrentDropout, zoneout } = config;
+      const noise = { recurrentDropout, zoneout, key: inputs.key, index };
+      const result = recurrentLayer(on, config.cell, {
+        ...{ x, state, parameters, direction, mask: inputs.mask, noise },
+      });
       for (const [name, value] of Object.entries(result.state)) (finals[name] ??= []).push(value);
       return result.output;
     });
@@ -121,6 +142,18 @@ export function recurrent(
   return { output: x, state };
 }
 
+export interface Noise {
+  readonly recurrentDropout?: number | undefined;
+  readonly zoneout?: number | undefined;
+}
+
+export interface LayerNoise extends Noise {
+  /** int[2] in training; absent when the model is used. */
+  readonly key?: Value | undefined;
+  /** Which layer and direction of a stack: layers of different indices draw independently. */
+  readonly index: number;
+}
+
 export interface LayerInputs {
   readonly x: Value;
   /** Each part of the state, [r, features]. */
@@ -130,6 +163,7 @@ export interface LayerInputs {
   readonly mask?: Value | undefined;
   /** Quantities of the step, by name, whose values at every step are wanted. */
   readonly observe?: readonly string[];
+  readonly noise?: LayerNoise | undefined;
 }
 
 export interface LayerResult {
@@ -143,26 +177,39 @@ export interface LayerResult {
 
 /** One cell over time, in one direction. */
 export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): LayerResult {
-  const { x, state, parameters, direction = 1, mask, observe = [] } = inputs;
+  const { x, state, parameters, direction = 1, mask, observe = [], noise } = inputs;
   const stateNames = Object.keys(state);
   const parameterNames = Object.keys(parameters);
   const name = (names: string[], values: readonly Value[]) =>
     Object.fromEntries(names.map((n, i) => [n, values[i]!]));
   const seen = cell.window > 1 ? lookAhead(on, x, cell.window, mask) : x;
+  const length = x.type.shape[0]!;
+  const masks = noise ? dropoutMasks(on, cell, state, noise) : {};
+  const zones = noise ? zoneoutDraws(on, state, length, noise) : [];
   const scan = on.scan(
     {
-      length: x.type.shape[0]!,
+      length,
       direction,
-      constants: Object.values(parameters),
+      constants: [...Object.values(parameters), ...Object.values(masks)],
       initial: Object.values(state),
-      xs: mask ? [seen, mask] : [seen],
+      xs: [seen, ...zones, ...(mask ? [mask] : [])],
     },
     (body, { constants, carries, xs }) => {
-      const next = runStep(cell, body, xs[0]!, name(stateNames, carries), name(parameterNames, constants));
-      const keep = xs[1] && body.reshape(xs[1], [xs[1].type.shape[0]!, 1]);
+      const before = name(stateNames, carries);
+      const dropped = Object.fromEntries(
+        Object.keys(masks).map((n, i) => [n, body.mul(before[n]!, constants[parameterNames.length + i]!)]),
+      );
+      const next = runStep(cell, body, xs[0]!, before, name(parameterNames, constants), dropped);
+      const zoned = zoneOut(
+        body,
+        { before, next, draws: xs.slice(1, 1 + zones.length) },
+        noise?.zoneout ?? 0,
+      );
+      const given = mask && xs[1 + zones.length]!;
+      const keep = given && body.reshape(given, [given.type.shape[0]!, 1]);
       // Past a sequence's end the state is held (math.md 0.5).
-      const held = stateNames.map((n, i) =>
-        keep ? body.call('select', keep, next[n]!, carries[i]!) : next[n]!,
+      const held = stateNames.map((n) =>
+        keep ? body.call('select', keep, zoned[n]!, before[n]!) : zoned[n]!,
       );
       const current = { ...next, ...name(stateNames, held) };
       return { carries: held, stacks: [cell.output, ...observe].map((n) => current[n]!) };
@@ -171,6 +218,75 @@ export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): La
   const [stack, ...observed] = scan.stacks as [Value, ...Value[]];
   const output = mask ? on.mul(stack, on.reshape(mask, [...mask.type.shape, 1])) : stack;
   return { output, state: name(stateNames, scan.finals), observed: name([...observe], observed) };
+}
+
+/**
+ * Streams of the generator. Dropout behind layer l draws from stream l; what is drawn inside a layer comes from above
+ * all of those, and there a stream is one use, one layer and direction, and one part of the state.
+ */
+const STREAMS = { recurrentDropout: 2 ** 28, zoneout: 2 ** 29 };
+const MOST_PARTS = 16;
+
+function streamOf(use: keyof typeof STREAMS, index: number, part: number): number {
+  if (part >= MOST_PARTS || index >= 2 ** 20)
+    throw new KronogradError(
+      'OPTION',
+      'more layers or parts of the state than the generator has streams for',
+      {
+        where: use,
+        fix: 'leave it out, or use fewer layers',
+      },
+    );
+  return STREAMS[use] + index * MOST_PARTS + part;
+}
+
+/** For each part of the state that products see in part: 0 where it is dropped, scaled up where it stays. */
+function dropoutMasks(
+  on: Builder,
+  cell: Cell,
+  state: Readonly<Record<string, Value>>,
+  { recurrentDropout: rate = 0, key, index }: LayerNoise,
+): Record<string, Value> {
+  if (rate === 0 || key === undefined) return {};
+  const names = cell.output in state ? [cell.output] : Object.keys(state);
+  return Object.fromEntries(
+    names.map((n, part) => {
+      const uniform = draw(on, key, state[n]!.type.shape, streamOf('recurrentDropout', index, part));
+      const isDropped = on.call('greater', on.constant(rate), uniform);
+      return [n, on.call('select', isDropped, on.constant(0), on.constant(1 / (1 - rate)))];
+    }),
+  );
+}
+
+/** For each part of the state, in training: a draw [T, r, features] for each unit and step. */
+function zoneoutDraws(
+  on: Builder,
+  state: Readonly<Record<string, Value>>,
+  length: number,
+  { zoneout: rate = 0, key, index }: LayerNoise,
+): Value[] {
+  if (rate === 0 || key === undefined) return [];
+  return Object.values(state).map((before, part) =>
+    draw(on, key, [length, ...before.type.shape], streamOf('zoneout', index, part)),
+  );
+}
+
+/** The state of which each unit keeps its value with probability `rate`; without draws, the mean of that. */
+function zoneOut(
+  on: Builder,
+  step: { before: Record<string, Value>; next: Record<string, Value>; draws: readonly Value[] },
+  rate: number,
+): Record<string, Value> {
+  const { before, next, draws } = step;
+  return Object.fromEntries(
+    Object.entries(before).map(([n, old], i) => {
+      if (rate === 0) return [n, next[n]!];
+      const uniform = draws[i];
+      if (uniform === undefined)
+        return [n, on.add(next[n]!, on.mul(on.constant(rate), on.sub(old, next[n]!)))];
+      return [n, on.call('select', on.call('greater', on.constant(rate), uniform), old, next[n]!)];
+    }),
+  );
 }
 
 /** [T, r, n] -> [T, r, window * n]: each step beside those that follow it, zero behind a sequence's end. */
@@ -187,12 +303,17 @@ function lookAhead(on: Builder, x: Value, window: number, mask: Value | undefine
 
 /** Inverted dropout: what stays is scaled up, so that nothing changes when the model is used. */
 function drop(on: Builder, x: Value, { rate, key }: Dropout, stream: number): Value {
-  if (sizeOf(x.type.shape) > 2 ** 32) throw new Error('more elements than the generator can count');
-  const uniform = on.random(key, x.type.shape, stream);
+  const uniform = draw(on, key, x.type.shape, stream);
   return on.call(
     'select',
     on.call('greater', on.constant(rate), uniform),
     on.constant(0),
     on.mul(x, on.constant(1 / (1 - rate))),
   );
+}
+
+/** Uniform numbers in [0, 1). */
+function draw(on: Builder, key: Value, shape: Shape, stream: number): Value {
+  if (sizeOf(shape) > 2 ** 32) throw new Error('more elements than the generator can count');
+  return on.random(key, shape, stream);
 }
