@@ -26,6 +26,8 @@ export interface TrainOptions {
   readonly clip?: number;
   readonly clipValue?: number;
   readonly dropout?: number;
+  readonly recurrentDropout?: number;
+  readonly zoneout?: number;
   readonly optimizer?: string;
   readonly weightDecay?: number;
   readonly schedule?: string;
@@ -64,6 +66,12 @@ export function addTrainOptions(command: Command): Command {
   number('--clip', 'x', 'the global norm that gradients are clipped to; 0 for no clipping');
   number('--clip-value', 'x', 'what each element of the gradient is limited to; 0 for no limit');
   number('--dropout', 'p', 'the probability that a unit between two layers is dropped');
+  number(
+    '--recurrent-dropout',
+    'p',
+    'the share of the state that products do not see, the same at each step',
+  );
+  number('--zoneout', 'p', 'the probability that a unit of the state keeps its value over a step');
   command.option('--optimizer <name>', `how weights are updated: ${OPTIMIZERS.join(', ')}`);
   number('--weight-decay', 'x', 'decoupled with adamw, an L2 penalty with the others');
   command.option('--schedule <name>', `of the learning rate: ${SCHEDULES.join(', ')}`);

@@ -7,6 +7,8 @@ import type { Model, ModelInputs, ModelOutputs } from './model.js';
 import { linearSpecs, Parameters } from './parameters.js';
 import {
   type Dropout,
+  isRandom,
+  type Noise,
   outputFeatures,
   type RecurrentConfig,
   recurrent,
@@ -14,7 +16,7 @@ import {
   stateShapes,
 } from './recurrent.js';
 
-export interface LanguageModelConfig {
+export interface LanguageModelConfig extends Noise {
   readonly cell: string;
   readonly vocabulary: number;
   readonly hidden: number;
@@ -25,12 +27,15 @@ export interface LanguageModelConfig {
 
 export class LanguageModel implements Model {
   readonly parameters: Parameters;
+  readonly isRandom: boolean;
   readonly #recurrent: RecurrentConfig;
 
   constructor(readonly config: LanguageModelConfig) {
-    const { vocabulary, hidden, layers, embedding } = config;
+    const { vocabulary, hidden, layers, embedding, recurrentDropout = 0, zoneout = 0 } = config;
     const cell = cellNamed(config.cell);
-    this.#recurrent = { cell, input: embedding === 'one-hot' ? vocabulary : embedding, hidden, layers };
+    const input = embedding === 'one-hot' ? vocabulary : embedding;
+    this.#recurrent = { cell, input, hidden, layers, recurrentDropout, zoneout };
+    this.isRandom = isRandom(config);
     this.parameters = new Parameters([
       // As PyTorch's embeddings begin.
       ...(embedding === 'one-hot'
@@ -58,9 +63,9 @@ export class LanguageModel implements Model {
   }
 
   /** The mean loss over all characters, and the logits. */
-  forward(on: Builder, { theta, batch, state, dropout }: ModelInputs): ModelOutputs {
+  forward(on: Builder, { theta, batch, state, dropout, key }: ModelInputs): ModelOutputs {
     const { characters, targets } = batch;
-    const { logits, state: after } = this.logits(on, theta, characters!, state, dropout);
+    const { logits, state: after } = this.logits(on, theta, characters!, state, { dropout, key });
     const loss = this.loss(on, logits, targets!, meanWeight(on, targets!.type.shape));
     return { loss, prediction: logits, state: after };
   }
@@ -71,7 +76,7 @@ export class LanguageModel implements Model {
     theta: Value,
     characters: Value,
     state: Readonly<Record<string, Value>>,
-    dropout?: Dropout,
+    training: { readonly dropout?: Dropout | undefined; readonly key?: Value | undefined } = {},
   ): { logits: Value; state: Record<string, Value> } {
     const parameter = (name: string) => this.parameters.view(on, theta, name);
     const { cell, embedding } = this.config;
@@ -80,7 +85,7 @@ export class LanguageModel implements Model {
       x,
       state,
       parameter: (name) => parameter(`${cell}.${name}`),
-      dropout,
+      ...training,
     });
     const logits = on.add(on.linear(result.output, parameter('head.weight')), parameter('head.bias'));
     return { logits, state: result.state };

@@ -6,6 +6,8 @@ import type { Dropout } from './recurrent.js';
 
 export interface Model {
   readonly parameters: Parameters;
+  /** Whether training draws numbers inside its layers, and so needs a key. */
+  readonly isRandom?: boolean;
   /** Shapes of the state that one batch of r samples leaves to the next; none where batches are independent. */
   stateShapes(r: number): Readonly<Record<string, Shape>>;
   /** Types of the parts of a batch of r samples over T steps, by the names they have as a program's inputs. */
@@ -20,6 +22,8 @@ export interface ModelInputs {
   /** The state that the batch before has left. */
   readonly state: Readonly<Record<string, Value>>;
   readonly dropout?: Dropout | undefined;
+  /** In training, where `isRandom`: int[2], a new one for each step. */
+  readonly key?: Value | undefined;
 }
 
 export interface ModelOutputs {

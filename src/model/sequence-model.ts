@@ -10,10 +10,18 @@ import { attendToPast } from './attention.js';
 import { LOSSES } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
 import { linearSpecs, Parameters } from './parameters.js';
-import { outputFeatures, type RecurrentConfig, recurrent, recurrentSpecs, stateShapes } from './recurrent.js';
+import {
+  isRandom,
+  type Noise,
+  outputFeatures,
+  type RecurrentConfig,
+  recurrent,
+  recurrentSpecs,
+  stateShapes,
+} from './recurrent.js';
 import { type SequenceTargets, targetTypes } from './sequence-targets.js';
 
-export interface SequenceModelConfig extends SequenceTargets {
+export interface SequenceModelConfig extends SequenceTargets, Noise {
   readonly cell: string;
   /** Features of a step; of a one-hot input, the number of classes. */
   readonly features: number;
@@ -35,6 +43,7 @@ export interface SequenceModelConfig extends SequenceTargets {
 
 export class SequenceModel implements Model {
   readonly parameters: Parameters;
+  readonly isRandom: boolean;
   readonly #recurrent: RecurrentConfig;
 
   /** @throws KronogradError OPTION for an unknown cell, and for attention to the past in both directions of time. */
@@ -46,7 +55,10 @@ export class SequenceModel implements Model {
         fix: 'leave out either of the two',
       });
     const cell = cellNamed(config.cell);
-    this.#recurrent = { cell, input: features, hidden, layers, bidirectional, projection };
+    const { recurrentDropout = 0, zoneout = 0 } = config;
+    const sizes = { input: features, hidden, layers, bidirectional, projection };
+    this.#recurrent = { cell, ...sizes, recurrentDropout, zoneout };
+    this.isRandom = isRandom(config);
     this.parameters = new Parameters([
       ...recurrentSpecs(this.#recurrent),
       ...linearSpecs('head', outputFeatures(this.#recurrent), config.outputs),
@@ -68,7 +80,7 @@ export class SequenceModel implements Model {
     };
   }
 
-  forward(on: Builder, { theta, batch, dropout }: ModelInputs): ModelOutputs {
+  forward(on: Builder, { theta, batch, dropout, key }: ModelInputs): ModelOutputs {
     const { cell, perStep } = this.config;
     const parameter = (name: string) => this.parameters.view(on, theta, name);
     const { inputs: x, mask } = batch;
@@ -82,6 +94,7 @@ export class SequenceModel implements Model {
       parameter: (name) => parameter(`${cell}.${name}`),
       mask,
       dropout,
+      key,
     });
     const read = this.config.attention ? attendToPast(on, output).Z : output;
     const z = perStep ? read : this.#atEnds(on, read, mask);

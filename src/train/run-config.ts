@@ -36,6 +36,10 @@ export interface RunConfig {
   readonly clipValue: number;
   /** The probability that a unit between two layers is dropped in training. */
   readonly dropout: number;
+  /** The share of h' that the products of a sequence's steps do not see in training, the same at each step. */
+  readonly recurrentDropout: number;
+  /** The probability that a unit of the state keeps its value over a step of training. */
+  readonly zoneout: number;
   readonly optimizer: (typeof OPTIMIZERS)[number];
   /** The weights' decay: with `adamw` decoupled from the gradient, with the others an L2 penalty. */
   readonly weightDecay: number;
@@ -76,6 +80,8 @@ export const RUN_DEFAULTS: RunConfig = {
   clip: 5,
   clipValue: 0,
   dropout: 0,
+  recurrentDropout: 0,
+  zoneout: 0,
   optimizer: 'adam',
   weightDecay: 0,
   decayBiases: true,
@@ -118,7 +124,9 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   lr: (value, where) => requireNumber(value, where, { above: 0 }),
   clip: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   clipValue: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
-  dropout: (value, where) => requireNumber(value, where, { min: 0, below: 1 }),
+  dropout: requireShare,
+  recurrentDropout: requireShare,
+  zoneout: requireShare,
   optimizer: (value, where) => requireChoice(value, where, OPTIMIZERS),
   weightDecay: (value, where) => requireNumber(value, where, { min: 0, max: 1 }),
   decayBiases: requireBoolean,
@@ -190,6 +198,10 @@ export function stepsOf({ steps, epochs, warmup }: RunConfig, batchesPerEpoch: n
     });
   if (warmup >= total) throw refused(warmup, 'warmup', `an integer below the number of steps, ${total}`);
   return total;
+}
+
+function requireShare(value: unknown, where: string): number {
+  return requireNumber(value, where, { min: 0, below: 1 });
 }
 
 function requireKnownKeys(values: object, keys: readonly string[], where: (key: string) => string): void {

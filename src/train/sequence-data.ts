@@ -64,7 +64,8 @@ export class SequenceData implements TrainingData<SequenceSource> {
    * @throws KronogradError OPTION for a feed-forward network on targets at every step, or lengths that vary, and for
    * attention in both directions.
    */
-  model({ network, cell, hidden, layers, bidirectional }: SequenceTrainConfig): Model {
+  model(config: SequenceTrainConfig): Model {
+    const { network, cell, hidden, layers, bidirectional, recurrentDropout, zoneout } = config;
     const { steps, features, target, masked } = this.#sets.training;
     const targets = { outputs: target.size, perStep: target.perStep, loss: this.loss };
     if (network !== 'feed-forward') {
@@ -77,6 +78,8 @@ export class SequenceData implements TrainingData<SequenceSource> {
         bidirectional,
         attention,
         masked,
+        recurrentDropout,
+        zoneout,
         ...targets,
       });
     }

@@ -30,7 +30,7 @@ export const scalarNames = (optimizer: Optimizer): string[] => [
 /**
  * One step of truncated BPTT: forward, backward, clipping and the optimizer's update, in one program.
  * Inputs: theta, the optimizer's slots, the state, the parts of the batch, the scalars, the rings
- * `losses` and `norms`, with dropout the generator's `key`, and `decays` (see UpdateInputs) where not all decay. Outputs update theta, slots, state and rings.
+ * `losses` and `norms`, with dropout or zoneout the generator's `key`, and `decays` (see UpdateInputs) where not all decay. Outputs update theta, slots, state and rings.
  */
 export function trainingStep(model: Model, options: StepOptions): Program {
   const { batch, unroll, optimizer, clip, clipValue = 0, dropout, ringLength } = options;
@@ -47,11 +47,12 @@ export function trainingStep(model: Model, options: StepOptions): Program {
   );
   const state = stateInputs(on, model, batch);
   const parts = batchInputs(on, model, unroll, batch);
-  const key = dropout > 0 ? on.input('key', int(2)) : null;
+  const key = dropout > 0 || model.isRandom ? on.input('key', int(2)) : undefined;
 
   const forward = model.forward(on, {
     ...{ theta, batch: parts, state },
-    dropout: key ? { rate: dropout, key } : undefined,
+    dropout: key && dropout > 0 ? { rate: dropout, key } : undefined,
+    key,
   });
   const { loss } = forward;
   const [raw] = gradient(on, loss, [theta]) as [Value];

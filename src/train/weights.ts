@@ -20,8 +20,9 @@ export interface TrainedModel {
 
 /** The model that a configuration describes. @throws KronogradError OPTION */
 export function languageModel(config: TrainConfig, vocabulary: Vocabulary): LanguageModel {
-  const { cell, hidden, layers, embedding } = config;
-  return new LanguageModel({ cell, hidden, layers, embedding, vocabulary: vocabulary.size });
+  const { cell, hidden, layers, embedding, recurrentDropout, zoneout } = config;
+  const sizes = { hidden, layers, embedding, vocabulary: vocabulary.size };
+  return new LanguageModel({ cell, ...sizes, recurrentDropout, zoneout });
 }
 
 /** Numbers as a tensor for a file, in the precision they have. */

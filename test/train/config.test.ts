@@ -35,6 +35,8 @@ describe('resolveTrainConfig', () => {
     ['clip', -1],
     ['dropout', 1],
     ['dropout', -0.1],
+    ['recurrentDropout', 1],
+    ['zoneout', -0.1],
     ['embedding', 0],
     ['embedding', 'dense'],
     ['optimizer', 'lbfgs'],
