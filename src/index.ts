@@ -10,6 +10,7 @@ export type { Cell, CellDefinition, CellSizes, Terms } from './cells/cell.js';
 export { defineCell } from './cells/cell.js';
 export * as equations from './cells/equations.js';
 export { cellNamed, cells } from './cells/index.js';
+export { multiHeadLstm } from './cells/multi-head-lstm.js';
 export { gaussNewtonVector, hessianVector } from './curvature/products.js';
 // Data.
 export type { ForecastScore } from './data/baselines.js';

@@ -8,7 +8,7 @@ import {
 } from '../../src/model/recurrent.js';
 import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
-import { float } from '../../src/program/program.js';
+import { float, int } from '../../src/program/program.js';
 import { schedule } from '../../src/schedule/index.js';
 
 /** What each cell costs. A product that needs another's result of the same step needs a dispatch of its own. */
@@ -46,7 +46,8 @@ function perStep(config: RecurrentConfig, length: number): { forward: number; ba
       on.input(`${name}0`, float(...shape)),
     ]),
   );
-  const { output } = recurrent(on, config, { x, state, parameter: (name) => values[name]! });
+  const key = on.input('key', int(2));
+  const { output } = recurrent(on, config, { x, state, parameter: (name) => values[name]!, key });
   const loss = on.sumAll(on.mul(output, output));
   const gradients = gradient(on, loss, Object.values(values));
   const program = on.build(Object.fromEntries(gradients.map((g, i) => [`gradient${i}`, g])));
@@ -74,5 +75,13 @@ describe('dispatches a time step of one layer', () => {
   ])('augmented-lstm with a projection %s', (_, projection, counts) => {
     const sizes = { input: 6, hidden: 8, layers: 1, projection };
     expect(perStep({ cell: cells['augmented-lstm']!, ...sizes }, 16)).toEqual(counts);
+  });
+
+  it.each([
+    // What the products see of h' is computed first.
+    ['recurrent dropout', { recurrentDropout: 0.2 }, { forward: 2, backward: 1 }],
+    ['zoneout', { zoneout: 0.1 }, { forward: 1, backward: 1 }],
+  ])('lstm with %s', (_, noise, counts) => {
+    expect(perStep({ cell: cells.lstm!, input: 6, hidden: 8, layers: 1, ...noise }, 16)).toEqual(counts);
   });
 });
