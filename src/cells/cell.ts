@@ -64,6 +64,12 @@ export function defineCell(definition: CellDefinition): Cell {
         `the state '${key}' enters a step as [${before.type.shape}] and leaves it as [${next[key]!.type.shape}]`,
         { where: `cell '${name}'`, fix: 'a state keeps its shape from step to step' },
       );
+  for (const key of Object.keys(definition.beginsAs ?? {}))
+    if (!(key in parameters))
+      throw new KronogradError('PROGRAM', `'${key}' begins as a number and is no parameter`, {
+        where: `cell '${name}'`,
+        fix: `it has ${Object.keys(parameters).join(', ')}`,
+      });
   const used = new Set(on.nodes.flatMap((node) => node.inputs));
   for (const [key, value] of Object.entries(parameters))
     if (!used.has(value))

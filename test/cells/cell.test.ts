@@ -45,6 +45,13 @@ describe('a cell definition', () => {
       /use it/,
     ],
     [
+      'a beginning of what is no parameter',
+      { beginsAs: { gain: 1 } },
+      'PROGRAM',
+      /'gain' begins as a number and is no parameter/,
+      /W, U, b/,
+    ],
+    [
       'a state that changes its shape',
       {
         state: () => ({ h: 5 }),

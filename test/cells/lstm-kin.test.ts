@@ -7,7 +7,7 @@ import { layerNormLstm } from '../../src/cells/layer-norm-lstm.js';
 import { lstm } from '../../src/cells/lstm.js';
 import { multiHeadLstm } from '../../src/cells/multi-head-lstm.js';
 import { peepholeLstm } from '../../src/cells/peephole-lstm.js';
-import { recurrentLayer } from '../../src/model/recurrent.js';
+import { recurrentLayer, recurrentSpecs } from '../../src/model/recurrent.js';
 import { Builder } from '../../src/program/builder.js';
 import { float, type Program } from '../../src/program/program.js';
 import { expectClose, randomInputs } from '../support/numbers.js';
@@ -107,6 +107,13 @@ describe('layer-norm-lstm', () => {
       for (let l = 0; l < width; l++) sum += z[j * width + l]! * weight[row * width + l]!;
       return sum;
     });
+
+  it('begins with gains of 1 and biases of 0', () => {
+    const specs = recurrentSpecs({ cell: layerNormLstm, input: n, hidden: m, layers: 2 });
+    for (const { name, init } of specs)
+      if (name.includes('weight')) expect(init.kind).toBe('uniform');
+      else expect(init).toEqual({ kind: 'constant', scale: name.includes('gain') ? 1 : 0 });
+  });
 
   it('is eq. 20-22', () => {
     const program = layer(layerNormLstm, 1);
