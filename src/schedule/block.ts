@@ -5,6 +5,7 @@
  */
 import { type Node, sizeOf, type Value } from '../program/program.js';
 import { type Access, identity, normal, sameAccess, throughBroadcast, throughView } from './access.js';
+import { Inlining } from './inline.js';
 import type { Storage } from './storage.js';
 
 /** A copy of `value` that must exist at `target`'s home: a carry's first value, an output, a part of a concat. */
@@ -36,19 +37,6 @@ export interface GemmView {
   readonly starts: readonly number[];
 }
 
-/** One number for each row. */
-const isColumn = ({ type: { shape } }: Value): boolean => shape.length > 1 && shape[shape.length - 1] === 1;
-
-const isPointwise = (node: Node): boolean => ['map', 'gather', 'random'].includes(node.op.kind);
-
-const isPointwiseOrSum = ({ op }: Node): boolean => op.kind === 'map' || op.kind === 'sum';
-
-/** Arithmetic is computed again up to this many calls rather than stored. */
-const CHEAP = 8;
-/** The same for one number a row, inside a loop: what a dispatch for so little would cost buys many calls. */
-const CHEAP_COLUMN = 32;
-/** And for what a sum inside a loop takes in. */
-const CHEAP_SUMMED = 16;
 /** More running sums a thread than this would spill registers. */
 const MAX_SLOTS = 8;
 
@@ -58,9 +46,7 @@ export class Block {
   readonly #memberOf = new Map<Value, Group>();
   readonly #users = new Map<Value, Node[]>();
   readonly #local = new Set<Value>();
-  readonly #inline = new Map<Value, boolean>();
-  readonly #summed = new Map<Value, boolean>();
-  readonly #costs = new Map<Value, number>();
+  readonly #inlining: Inlining;
   /** Groups that nothing else may join. */
   readonly #closed = new Set<Group>();
 
@@ -78,6 +64,7 @@ export class Block {
       for (const v of node.inputs) this.#users.set(v, [...(this.#users.get(v) ?? []), node]);
       if (node.op.kind !== 'input') for (const v of node.outputs) this.#local.add(v);
     }
+    this.#inlining = new Inlining(storage, this.#users, this.#local, pinned, length !== null);
   }
 
   /** Groups every node; `on` is told of each concat and scan when all that comes before it is grouped. */
@@ -141,9 +128,7 @@ export class Block {
 
   /** Whether a pointwise value is computed again wherever it is read. */
   isInline(value: Value): boolean {
-    let known = this.#inline.get(value);
-    if (known === undefined) this.#inline.set(value, (known = this.#decideInline(value)));
-    return known;
+    return this.#inlining.isInline(value);
   }
 
   /** The group that computes a value, if this block does. */
@@ -236,22 +221,10 @@ export class Block {
     const found = this.#candidates(value.type.shape).find((g) =>
       this.#computable(value, this.#inPlace(g), g, true),
     );
-    if (found === undefined && this.#canWait(value)) {
-      this.#inline.set(value, true);
-      return;
-    }
+    if (found === undefined && this.#inlining.leaveToReader(value)) return;
     const group = found ?? this.#open('pointwise', value.type.shape, []);
     group.members.push(value);
     this.#assign(value, group);
-  }
-
-  /** Whether a value needs no dispatch of its own, as its one reader can compute it when the rest of that is there. */
-  #canWait(value: Value): boolean {
-    if (this.length === null || this.pinned.has(value) || this.#cost(value) > CHEAP) return false;
-    // Behind a view, an address that the reader needs may not exist.
-    if (value.node.inputs.some((v) => this.storage.isView(v) && !isColumn(v))) return false;
-    const users = this.#users.get(value) ?? [];
-    return users.length === 1 && users[0]!.op.kind === 'map';
   }
 
   #placeGemm(node: Node): void {
@@ -364,78 +337,5 @@ export class Block {
       return inputs.every((v) => this.#readyOf(v) < group.index);
     const through = throughView(base.node, by, extents);
     return through !== null && this.#computable(inputs[0]!, through, group);
-  }
-
-  #decideInline(value: Value): boolean {
-    const { node } = value;
-    if (!isPointwise(node) || this.pinned.has(value)) return false;
-    const users = this.#finalUsers(value);
-    if (users === null || users.length === 0) return false;
-    const cost = this.#cost(value);
-    // In a loop, what goes into a sum is not stored first because others read it as well.
-    if (
-      this.length !== null &&
-      cost <= CHEAP_SUMMED &&
-      this.#isSummed(value) &&
-      users.every(isPointwiseOrSum)
-    )
-      return true;
-    if (cost > (this.length !== null && isColumn(value) ? CHEAP_COLUMN : CHEAP)) return false;
-    if (users.length === 1 && users[0]!.op.kind === 'sum') return true;
-    // A few operations on little, read by more: computed again by each reader.
-    const size = sizeOf(value.type.shape);
-    const isLarger = (v: Value) => sizeOf(v.type.shape) > size;
-    return users.every(
-      (u) => u.op.kind === 'map' && (isLarger(u.outputs[0]!) || this.isInline(u.outputs[0]!)),
-    );
-  }
-
-  /** Whether a sum takes in a value, as it is or with others. */
-  #isSummed(value: Value): boolean {
-    let known = this.#summed.get(value);
-    if (known === undefined) {
-      known = (this.#finalUsers(value) ?? []).some(({ op, outputs: [result] }) => {
-        if (op.kind === 'sum') return true;
-        const passes = op.kind === 'map' && !this.pinned.has(result!) && this.#cost(result!) <= CHEAP_SUMMED;
-        return passes && this.#isSummed(result!);
-      });
-      this.#summed.set(value, known);
-    }
-    return known;
-  }
-
-  /** The nodes that read a value, through broadcasts and reshapes; null when some other view reads it. */
-  #finalUsers(value: Value): Node[] | null {
-    const users: Node[] = [];
-    for (const user of this.#users.get(value) ?? []) {
-      if (!this.storage.isView(user.outputs[0]!)) {
-        users.push(user);
-        continue;
-      }
-      if (this.pinned.has(user.outputs[0]!) || (user.op.kind !== 'broadcast' && user.op.kind !== 'reshape'))
-        return null;
-      const further = this.#finalUsers(user.outputs[0]!);
-      if (further === null) return null;
-      users.push(...further);
-    }
-    return users;
-  }
-
-  /**
-   * Calls to compute a value from what is stored or no pointwise value of this block, counted up to a little over the
-   * most that may be. In a loop, those for one number a row count for little.
-   */
-  #cost(value: Value): number {
-    let cost = this.#costs.get(value);
-    if (cost === undefined) {
-      cost = value.node.op.kind === 'random' ? CHEAP : 1;
-      for (const v of value.node.inputs) {
-        const column = this.length !== null && isColumn(v) && !isColumn(value);
-        if (this.#local.has(v) && isPointwise(v.node) && !this.pinned.has(v) && !column)
-          cost += this.#cost(v);
-      }
-      this.#costs.set(value, (cost = Math.min(cost, CHEAP_COLUMN + 1)));
-    }
-    return cost;
   }
 }
