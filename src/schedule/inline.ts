@@ -18,6 +18,7 @@ const CHEAP = 8;
 const CHEAP_COLUMN = 32;
 /** And for what a sum inside a loop takes in. */
 const CHEAP_SUMMED = 16;
+
 export class Inlining {
   readonly #inline = new Map<Value, boolean>();
   readonly #summed = new Map<Value, boolean>();
