@@ -52,3 +52,17 @@ it('slices the joined output of both directions under a mask', () => {
   for (const [name, value] of Object.entries(expected)) expectClose(out[name]!, value, 1e-13, name);
   expect(Object.keys(expected)).toHaveLength(gradients.length + 1);
 });
+
+it('stores a part apart when it is read in one run, across the edges that it has in the whole', () => {
+  const on = new Builder();
+  const [x, w] = [on.input('x', float(2, 3)), on.input('w', float(2, 6))];
+  const part = on.call('exp', x);
+  const whole = on.concat([part, on.call('tanh', x)], 1);
+  // The softmax is a stage of its own, so that its reader cannot join the one that computes the part.
+  const weights = on.softmax(on.reshape(on.sum(on.mul(whole, w), [0]), [6]));
+  const program = on.build({ whole, y: on.mul(weights, on.reshape(part, [6])) });
+  const inputs = randomInputs(program, 2);
+  const expected = interpret(program, inputs);
+  const out = runSchedule(schedule(program), inputs);
+  for (const [name, value] of Object.entries(expected)) expectClose(out[name]!, value, 1e-14, name);
+});
