@@ -3,7 +3,8 @@ import type { Backend } from '../backend/backend.js';
 import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint-node.js';
 import { type FitEvent, fit } from '../train/fit.js';
 import { SequenceData } from '../train/sequence-data.js';
-import { Trainer } from '../train/trainer.js';
+import type { Trainer } from '../train/trainer.js';
+import { beginTraining } from './begin-training.js';
 import type { Problem } from './problems.js';
 import type { Progress } from './progress.js';
 import { resultLines, testSequences } from './sequence-result.js';
@@ -16,19 +17,10 @@ export async function trainSequences(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  if (resumed?.warning !== undefined) progress.log(resumed.warning, { event: 'warning' });
   const data = new SequenceData(problem.sets, config);
-  using trainer =
-    resumed === undefined
-      ? await Trainer.create(backend, config, data)
-      : await Trainer.restore(backend, resumed.checkpoint, config, data, resumed.folder);
-  describeRun(trainer, problem, backend, reason, progress);
-  if (resumed !== undefined)
-    progress.log(`resumed  after step ${trainer.stepsDone} from ${resumed.folder}`, {
-      event: 'resumed',
-      step: trainer.stepsDone,
-      folder: resumed.folder,
-    });
+  using trainer = await beginTraining(backend, config, data, resumed, progress, (trainer) =>
+    describeRun(trainer, problem, backend, reason, progress),
+  );
   let folder = resumed?.folder ?? '';
   const tokensPerStep = config.batch * data.unroll();
   progress.start({ total: data.steps, done: trainer.stepsDone, tokensPerStep });

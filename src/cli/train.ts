@@ -7,7 +7,8 @@ import { saveCheckpoint } from '../train/checkpoint-node.js';
 import { type FitEvent, type FitResult, fit } from '../train/fit.js';
 import { sample } from '../train/sampler.js';
 import { prepareText } from '../train/text-data.js';
-import { Trainer } from '../train/trainer.js';
+import type { Trainer } from '../train/trainer.js';
+import { beginTraining } from './begin-training.js';
 import { Interruption } from './interruption.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter, createProgress, type Progress } from './progress.js';
@@ -65,20 +66,10 @@ async function run(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  if (resumed?.warning !== undefined) progress.log(resumed.warning, { event: 'warning' });
   const data = await prepareText(text, config);
-  using trainer =
-    resumed === undefined
-      ? await Trainer.create(backend, config, data)
-      : await Trainer.restore(backend, resumed.checkpoint, config, data, resumed.folder);
-  describeRun(trainer, backend, reason, textFile, progress);
-  if (resumed !== undefined)
-    progress.log(`resumed  after step ${trainer.stepsDone} from ${resumed.folder}`, {
-      event: 'resumed',
-      step: trainer.stepsDone,
-      folder: resumed.folder,
-    });
-
+  using trainer = await beginTraining(backend, config, data, resumed, progress, (trainer) =>
+    describeRun(trainer, backend, reason, textFile, progress),
+  );
   let folder = resumed?.folder ?? '';
   progress.start({
     total: data.steps,

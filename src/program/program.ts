@@ -121,6 +121,10 @@ export const float = (...shape: number[]): Type => ({ dtype: 'float', shape });
 
 export const int = (...shape: number[]): Type => ({ dtype: 'int', shape });
 
+/** Whether a value holds one number for each row, [..., 1], as the mean of its features does. */
+export const isColumn = ({ type: { shape } }: Value): boolean =>
+  shape.length > 1 && shape[shape.length - 1] === 1;
+
 /** "float[2, 3]", for messages and listings. */
 export const typeText = (type: Type): string => `${type.dtype}[${type.shape.join(', ')}]`;
 

@@ -5,12 +5,9 @@
  */
 import type { Builder, Captured } from './builder.js';
 import type { FunctionName } from './functions.js';
-import { bodyInputs, type Node, type ScanOp, sameShape, type Value } from './program.js';
+import { bodyInputs, isColumn, type Node, type ScanOp, sameShape, type Value } from './program.js';
 
 const ARITHMETIC: ReadonlySet<FunctionName> = new Set(['add', 'sub', 'mul', 'neg']);
-
-/** One number for each row, as the mean of its features is. */
-const isColumn = ({ type: { shape } }: Value): boolean => shape.length > 1 && shape[shape.length - 1] === 1;
 
 export class Residuals {
   readonly #op: ScanOp;

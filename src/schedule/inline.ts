@@ -2,11 +2,8 @@
  * What is computed again by whoever reads it, instead of being stored: a little arithmetic on a little data, and inside
  * loops, where every dispatch counts, also what a sum takes in.
  */
-import { type Node, sizeOf, type Value } from '../program/program.js';
+import { isColumn, type Node, sizeOf, type Value } from '../program/program.js';
 import type { Storage } from './storage.js';
-
-/** One number for each row. */
-const isColumn = ({ type: { shape } }: Value): boolean => shape.length > 1 && shape[shape.length - 1] === 1;
 
 const isPointwise = (node: Node): boolean => ['map', 'gather', 'random'].includes(node.op.kind);
 
