@@ -58,12 +58,15 @@ export interface Domain {
 /**
  * The same elements in the same order under fewer axes: axes of size 1 go, and neighbours that every index walks
  * as one become one. Every axis saved is a division saved for every element.
+ * @param outermost the axis to walk slowest; by default the first.
  */
-export function collapseAxes(shape: readonly number[], indices: readonly Affine[]): Domain {
+export function collapseAxes(shape: readonly number[], indices: readonly Affine[], outermost = 0): Domain {
   const sizes: number[] = [];
   const last: number[] = []; // the old axis whose stride a new axis has
-  shape.forEach((size, axis) => {
-    if (size === 1) return;
+  const order = [...shape.keys()].sort((a, b) => Number(b === outermost) - Number(a === outermost) || a - b);
+  for (const axis of order) {
+    const size = shape[axis]!;
+    if (size === 1) continue;
     const outer = last.at(-1);
     const joins =
       outer !== undefined && indices.every(({ strides }) => strides[outer] === strides[axis]! * size);
@@ -74,7 +77,7 @@ export function collapseAxes(shape: readonly number[], indices: readonly Affine[
       sizes.push(size);
       last.push(axis);
     }
-  });
+  }
   return {
     shape: sizes,
     narrow: (index) => ({ ...index, strides: last.map((axis) => index.strides[axis]!) }),

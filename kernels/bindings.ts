@@ -8,6 +8,8 @@ import type { Affine, BufferSpec, Ref } from './stage.js';
 export class Bindings {
   /** Whether any index so far depends on the time. */
   usesTime = false;
+  #clock: 'dispatch' | 'shader' = 'dispatch';
+  #usesFirst = false;
   readonly #order: number[] = [];
   readonly #stored = new Set<number>();
   readonly #quads = new Set<number>();
@@ -25,6 +27,11 @@ export class Bindings {
     return `b${k}`;
   }
 
+  /** Whether a buffer is bound as array<vec4<f32>>. */
+  isQuads(buffer: number): boolean {
+    return this.#quads.has(buffer);
+  }
+
   #isInt(buffer: number): boolean {
     return this.#buffers[buffer]!.dtype === 'int';
   }
@@ -37,7 +44,7 @@ export class Bindings {
 
   #element(buffer: number, index: string): string {
     const name = this.#name(buffer);
-    return this.#quads.has(buffer) ? `${name}[(${index}) >> 2u][(${index}) & 3]` : `${name}[${index}]`;
+    return this.isQuads(buffer) ? `${name}[(${index}) >> 2u][(${index}) & 3]` : `${name}[${index}]`;
   }
 
   /** An element as an f32. `displacement`: an i32 expression to add to the index. */
@@ -68,6 +75,20 @@ export class Bindings {
     return `${element} = ${this.#isInt(ref.buffer) ? `i32(${value})` : value};`;
   }
 
+  /**
+   * Lets the shader set `time.t` itself, instead of one time for each dispatch.
+   * @param first whether it needs `first.t`, the number of steps done by dispatches before this one.
+   */
+  ownTime(first: boolean): void {
+    this.#clock = 'shader';
+    this.#usesFirst ||= first;
+  }
+
+  /** Whether a uniform `{ t: i32 }` follows the buffers. */
+  get usesUniform(): boolean {
+    return this.#clock === 'dispatch' ? this.usesTime : this.#usesFirst;
+  }
+
   get list(): Binding[] {
     return this.#order.map((buffer) => ({
       buffer,
@@ -94,11 +115,10 @@ export class Bindings {
       const type = this.#quads.has(buffer) ? 'vec4<f32>' : this.#isInt(buffer) ? 'i32' : 'f32';
       return `@group(0) @binding(${k}) var<storage, ${access}> b${k}: array<${type}>;`;
     });
-    if (this.usesTime)
-      lines.push(
-        'struct Time { t: i32 }',
-        `@group(0) @binding(${this.#order.length}) var<uniform> time: Time;`,
-      );
+    const uniform = `@group(0) @binding(${this.#order.length}) var<uniform>`;
+    if (this.usesTime || this.#usesFirst) lines.push('struct Time { t: i32 }');
+    if (this.#usesFirst) lines.push(`${uniform} first: Time;`);
+    if (this.usesTime) lines.push(`${this.#clock === 'dispatch' ? uniform : 'var<private>'} time: Time;`);
     return lines;
   }
 }

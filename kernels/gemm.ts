@@ -2,13 +2,13 @@
 import source from '../shaders/gemm.wgsl';
 import { isQuadAligned } from './affine.js';
 import { Bindings } from './bindings.js';
+import { type Body, kernelOf, type Share } from './body.js';
 import { costOf } from './cost.js';
 import { chooseTile, type GemmTile, vectorOf } from './gemm_tile.js';
 import type { Kernel, KernelLimits } from './kernel.js';
-import { calledFunctions, scalarStatements } from './scalars.js';
+import { scalarStatements } from './scalars.js';
 import type { BufferSpec, GemmStage, GemmTerm, Ref } from './stage.js';
 import { fillTemplate } from './template.js';
-import { foldedWorkgroup, foldWorkgroups } from './workgroups.js';
 
 /** One operand of a term seen as a panel: `lines` of rows of A or columns of B, each running along k. */
 interface Panel {
@@ -60,23 +60,27 @@ function bestReading({ ref, lineAxis, depthAxis, lines, depth, vector, offsets }
   return 'scalars';
 }
 
-/**
- * The buffers to bind as quads: those a panel can be read from so. WGSL may write a whole vector to store one of
- * its components, so a buffer that is stored to qualifies only if every quad of it belongs to one invocation.
- */
-function quadBuffers(
-  stage: GemmStage,
-  panels: readonly Panel[],
-  tile: GemmTile,
-  buffers: readonly BufferSpec[],
-) {
+/** Which buffers to bind as quads. */
+export interface Quads {
+  /** Those that something can be read from four elements at a time. */
+  readonly wanted: ReadonlySet<number>;
+  /**
+   * WGSL may write a whole vector to store one of its components, so a buffer that is stored to qualifies only if
+   * every quad of it belongs to one invocation.
+   */
+  readonly allows: (buffer: number) => boolean;
+}
+
+export function quadsOf(stage: GemmStage, { tile, panels }: GemmPlan, buffers: readonly BufferSpec[]): Quads {
   const ownsQuads = (ref: Ref) =>
     vectorOf(tile.columnsEach) === 4 && isQuadAligned(ref, 2) && stage.columns % 4 === 0;
-  const eligible = (buffer: number) =>
-    buffers[buffer]!.dtype === 'float' &&
-    stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref));
-  const wanted = panels.filter((panel) => bestReading(panel) !== 'scalars').map(({ ref }) => ref.buffer);
-  return new Set(wanted.filter(eligible));
+  const wanted = panels.flat().filter((panel) => bestReading(panel) !== 'scalars');
+  return {
+    wanted: new Set(wanted.map(({ ref }) => ref.buffer)),
+    allows: (buffer) =>
+      buffers[buffer]!.dtype === 'float' &&
+      stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref)),
+  };
 }
 
 /** Functions that load an element, or a quad, of a panel; zeros beyond its edges. */
@@ -234,20 +238,27 @@ function finishStatements(stage: GemmStage, tile: GemmTile): string[] {
   ];
 }
 
+/** How a stage is multiplied: its tile, and its operands as panels. */
+export interface GemmPlan {
+  readonly tile: GemmTile;
+  readonly panels: readonly (readonly [Panel, Panel])[];
+}
+
 /** @param tile for a tuner; by default what `chooseTile` expects to be fastest. */
-export function gemmKernel(
+export function planGemm(
   stage: GemmStage,
-  buffers: readonly BufferSpec[],
   limits: KernelLimits,
-  tile: GemmTile = chooseTile(stage, limits),
-): Kernel {
+  share?: Share,
+  tile: GemmTile = chooseTile(stage, limits, share),
+): GemmPlan {
+  return { tile, panels: stage.terms.map((term, number) => panelsOf(stage, term, number, tile)) };
+}
+
+export function gemmBody(stage: GemmStage, bindings: Bindings, { tile, panels }: GemmPlan): Body {
   const { batch, rows, columns, slots, terms } = stage;
   const rowVector = vectorOf(tile.rowsEach);
   const columnVector = vectorOf(tile.columnsEach);
-  const panels = terms.map((term, number) => panelsOf(stage, term, number, tile));
-  const quads = quadBuffers(stage, panels.flat(), tile, buffers);
-  const bindings = new Bindings(buffers, quads);
-  const readingOf = (panel: Panel) => (quads.has(panel.ref.buffer) ? bestReading(panel) : 'scalars');
+  const readingOf = (panel: Panel) => (bindings.isQuads(panel.ref.buffer) ? bestReading(panel) : 'scalars');
 
   const operands = panels.flat().flatMap((panel) => operandFunction(panel, readingOf(panel), tile, bindings));
   const epilogue = epilogueFunction(stage, tile, bindings);
@@ -274,39 +285,48 @@ export function gemmKernel(
 
   const rowTiles = Math.ceil(rows / (tile.threadsY * tile.rowsEach));
   const columnTiles = Math.ceil(columns / (tile.threadsX * tile.columnsEach));
-  const workgroups = foldWorkgroups(batch * rowTiles * columnTiles, limits.maxComputeWorkgroupsPerDimension);
-  const [x, y, z] = workgroups;
-  const surplus = x * y * z > batch * rowTiles * columnTiles;
-  const code = fillTemplate(source, {
-    bindings: bindings.declarations(limits),
-    constants: [
-      `const ROWS = ${rows};`,
-      `const COLUMNS = ${columns};`,
-      `const THREADS_X = ${tile.threadsX};`,
-      `const THREADS_Y = ${tile.threadsY};`,
-      `const ROWS_EACH = ${tile.rowsEach};`,
-      `const COLUMNS_EACH = ${tile.columnsEach};`,
-      `const ROW_VECTOR = ${rowVector};`,
-      `const COLUMN_VECTOR = ${columnVector};`,
-      `const TILE_DEPTH = ${tile.depth};`,
-    ],
-    functions: calledFunctions(epilogue),
-    tiles: [
-      // One longer than the lines need, so that writes along k fall into different banks.
-      `const PITCH_A = TILE_ROWS / ROW_VECTOR + 1;`,
-      `const PITCH_B = TILE_COLUMNS / COLUMN_VECTOR + 1;`,
-      `var<workgroup> tile_a: array<${vectorType(rowVector)}, TILE_DEPTH * PITCH_A>;`,
-      `var<workgroup> tile_b: array<${vectorType(columnVector)}, ${blocks} * TILE_DEPTH * PITCH_B>;`,
-    ],
-    operands,
-    epilogue,
-    workgroup: [
-      `let workgroup = ${foldedWorkgroup(workgroups)};`,
-      ...(surplus ? [`if (workgroup >= ${batch * rowTiles * columnTiles}) {`, '  return;', '}'] : []),
-    ],
-    sums,
-    terms: products,
-    finish: finishStatements(stage, tile),
-  });
-  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesTime, ...costOf(stage) };
+  return {
+    threads: tile.threadsX * tile.threadsY,
+    groups: rowTiles * batch * columnTiles,
+    inFrame: (frame) =>
+      fillTemplate(source, {
+        ...frame,
+        constants: [
+          `const BATCH = ${batch};`,
+          `const COLUMNS = ${columns};`,
+          `const THREADS_X = ${tile.threadsX};`,
+          `const THREADS_Y = ${tile.threadsY};`,
+          `const ROWS_EACH = ${tile.rowsEach};`,
+          `const COLUMNS_EACH = ${tile.columnsEach};`,
+          `const ROW_VECTOR = ${rowVector};`,
+          `const COLUMN_VECTOR = ${columnVector};`,
+          `const TILE_DEPTH = ${tile.depth};`,
+        ],
+        tiles: [
+          // One longer than the lines need, so that writes along k fall into different banks.
+          `const PITCH_A = TILE_ROWS / ROW_VECTOR + 1;`,
+          `const PITCH_B = TILE_COLUMNS / COLUMN_VECTOR + 1;`,
+          `var<workgroup> tile_a: array<${vectorType(rowVector)}, TILE_DEPTH * PITCH_A>;`,
+          `var<workgroup> tile_b: array<${vectorType(columnVector)}, ${blocks} * TILE_DEPTH * PITCH_B>;`,
+        ],
+        operands,
+        epilogue,
+        sums,
+        terms: products,
+        finish: finishStatements(stage, tile),
+      }),
+  };
+}
+
+/** The kernel of one product. @param tile for a tuner. */
+export function gemmKernel(
+  stage: GemmStage,
+  buffers: readonly BufferSpec[],
+  limits: KernelLimits,
+  tile?: GemmTile,
+): Kernel {
+  const plan = planGemm(stage, limits, undefined, tile);
+  const { wanted, allows } = quadsOf(stage, plan, buffers);
+  const bindings = new Bindings(buffers, [...wanted].filter(allows));
+  return kernelOf(gemmBody(stage, bindings, plan), bindings, limits, costOf(stage));
 }

@@ -1,4 +1,5 @@
 /** The choice of a gemm's tile: how much of the result a workgroup and an invocation own. */
+import type { Share } from './body.js';
 import type { KernelLimits } from './kernel.js';
 import type { GemmStage } from './stage.js';
 
@@ -26,7 +27,7 @@ const VECTOR_READ = 4;
 const BARRIERS = 64;
 
 /** Workgroup memory of one workgroup: more would keep others from running beside it. */
-const MOST_BYTES = 16384;
+export const MOST_BYTES = 16384;
 
 function* candidates(): Generator<GemmTile> {
   for (const [threadsY, threadsX] of [
@@ -48,36 +49,63 @@ export function tileBytes(tile: GemmTile, fed: number): number {
   return 4 * depth * (rows + fed * columns);
 }
 
+/** What an invocation does for its part of one tile of the result, in multiply-adds. */
+function workOf({ terms, slots }: GemmStage, fed: number, tile: GemmTile): number {
+  const { threadsX, threadsY, rowsEach, columnsEach } = tile;
+  const multiplies = rowsEach * columnsEach * fed;
+  const reads = rowsEach / vectorOf(rowsEach) + (fed * columnsEach) / vectorOf(columnsEach);
+  const copies = rowsEach / threadsX + (fed * columnsEach) / threadsY;
+  const blocks = terms.reduce((sum, term) => sum + Math.ceil(term.depth / tile.depth), 0);
+  return (
+    blocks * (tile.depth * (multiplies + VECTOR_READ * (reads + copies)) + BARRIERS) +
+    rowsEach * columnsEach * slots
+  );
+}
+
+/** Whether a tile is one that a workgroup of a composition can have. */
+const suits = ({ threadsX, threadsY, rowsEach }: GemmTile, { threads, tile }: Share) =>
+  threadsX * threadsY === threads && (tile === null || threadsY * rowsEach === tile.rows);
+
 /**
- * The tile with the least expected time: what one invocation does, times how often the device must be filled.
- * Large tiles read less workgroup memory for a multiply-add; small ones fill a device and waste less at edges.
+ * The tile with the least expected time, and that time in multiply-adds: what one invocation does, times how often
+ * the device must be filled. Large tiles read less workgroup memory for a multiply-add; small ones fill a device and
+ * waste less at edges. Of a tile of rows, a workgroup does all columns one after the other.
+ * @returns undefined when no tile suits.
  */
-export function chooseTile(stage: GemmStage, limits: KernelLimits): GemmTile {
+export function fastestTile(
+  stage: GemmStage,
+  limits: KernelLimits,
+  share?: Share,
+): { readonly tile: GemmTile; readonly time: number } | undefined {
   const { batch, rows, columns, slots, terms } = stage;
   const fed = Math.max(...terms.map((term) => term.slots.length));
-  const room = Math.min(MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
-  let best: GemmTile | undefined;
-  let least = Number.POSITIVE_INFINITY;
+  const room = Math.min(share?.room ?? MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
+  let best: { tile: GemmTile; time: number } | undefined;
   for (const tile of candidates()) {
     const { threadsX, threadsY, rowsEach, columnsEach } = tile;
     const threads = threadsX * threadsY;
     if (rowsEach * columnsEach * slots > REGISTERS) continue;
     if (threads > limits.maxComputeInvocationsPerWorkgroup || tileBytes(tile, fed) > room) continue;
-    const groups =
-      batch * Math.ceil(rows / (threadsY * rowsEach)) * Math.ceil(columns / (threadsX * columnsEach));
-    const multiplies = rowsEach * columnsEach * fed;
-    const reads = rowsEach / vectorOf(rowsEach) + (fed * columnsEach) / vectorOf(columnsEach);
-    const copies = rowsEach / threadsX + (fed * columnsEach) / threadsY;
-    const blocks = terms.reduce((sum, term) => sum + Math.ceil(term.depth / tile.depth), 0);
-    const work =
-      blocks * (tile.depth * (multiplies + VECTOR_READ * (reads + copies)) + BARRIERS) +
-      rowsEach * columnsEach * slots;
-    const time = work * Math.max(1, (groups * threads) / limits.parallelInvocations);
-    if (time < least) {
-      least = time;
-      best = tile;
-    }
+    if (share !== undefined && !suits(tile, share)) continue;
+    const rowTiles = Math.ceil(rows / (threadsY * rowsEach));
+    const groups = batch * rowTiles * Math.ceil(columns / (threadsX * columnsEach));
+    const work = workOf(stage, fed, tile);
+    const time =
+      share === undefined || share.tile === null
+        ? work * Math.max(1, (groups * threads) / limits.parallelInvocations)
+        : (work * groups * timesFilled(rowTiles, threads, limits)) / rowTiles;
+    if (best === undefined || time < best.time) best = { tile, time };
   }
-  if (best === undefined) throw new Error(`no gemm tile for ${slots} slots fits the device`);
   return best;
+}
+
+/** How often a device, and each of its cores, must be filled by workgroups that run beside each other. */
+export const timesFilled = (groups: number, threads: number, limits: KernelLimits): number =>
+  Math.max(1, threads / limits.coreInvocations, (groups * threads) / limits.parallelInvocations);
+
+/** @throws Error when no tile suits. */
+export function chooseTile(stage: GemmStage, limits: KernelLimits, share?: Share): GemmTile {
+  const best = fastestTile(stage, limits, share);
+  if (best === undefined) throw new Error(`no gemm tile for ${stage.slots} slots fits the device`);
+  return best.tile;
 }

@@ -1,37 +1,124 @@
-/** The table of kernels: a generator for each kind of stage. */
-import { gemmKernel } from './gemm.js';
+/** The kernels: a body for each kind of stage, and the compositions of them. */
+import { Bindings } from './bindings.js';
+import { type Body, kernelOf, type Share } from './body.js';
+import { type Cost, costOf } from './cost.js';
+import { gemmBody, planGemm, quadsOf } from './gemm.js';
 import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
-import { pointwiseKernel } from './pointwise.js';
-import { reduceKernel } from './reduce.js';
-import { scatterAddKernel } from './scatter_add.js';
-import { softmaxKernel } from './softmax.js';
-import { softmaxCrossEntropyKernel } from './softmax_cross_entropy.js';
-import type { BufferSpec, Stage } from './stage.js';
+import { parallelBody } from './parallel.js';
+import { pointwiseBody } from './pointwise.js';
+import { reduceBody } from './reduce.js';
+import { scatterAddBody } from './scatter_add.js';
+import { sequenceBody } from './sequence.js';
+import { roomForProducts } from './sharing.js';
+import { softmaxBody } from './softmax.js';
+import { softmaxCrossEntropyBody } from './softmax_cross_entropy.js';
+import type { BufferSpec, GemmStage, Stage } from './stage.js';
+import { isComposed, type SequenceTask, stagesOf, type Task } from './task.js';
 
 export { type Cost, costOf } from './cost.js';
 export { type Binding, defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
 
-type Generator<S> = (stage: S, buffers: readonly BufferSpec[], limits: KernelLimits) => Kernel;
+type Generator<S> = (stage: S, bindings: Bindings, limits: KernelLimits, share?: Share) => Body;
 
 const generators: { readonly [K in Stage['kind']]: Generator<Extract<Stage, { kind: K }>> } = {
-  pointwise: pointwiseKernel,
-  gemm: gemmKernel,
-  reduce: reduceKernel,
-  softmax: softmaxKernel,
-  softmaxCrossEntropy: softmaxCrossEntropyKernel,
-  scatterAdd: scatterAddKernel,
+  pointwise: pointwiseBody,
+  gemm: (stage, bindings, limits, share) => gemmBody(stage, bindings, planGemm(stage, limits, share)),
+  reduce: reduceBody,
+  softmax: softmaxBody,
+  softmaxCrossEntropy: softmaxCrossEntropyBody,
+  scatterAdd: scatterAddBody,
 };
 
 /**
- * The shader of a stage for a device.
- * @param buffers all buffers of the schedule: the stage's references index them.
- * @throws KronogradError KERNEL when the stage touches more buffers than the device binds.
+ * The shader of a task for a device.
+ * @param buffers all buffers of the schedule: the stages' references index them.
+ * @throws KronogradError KERNEL when the task touches more buffers than the device binds.
  */
 export function generateKernel(
-  stage: Stage,
+  task: Task,
   buffers: readonly BufferSpec[],
   limits: KernelLimits = defaultLimits,
 ): Kernel {
+  const leaves = leavesOf(task, limits);
+  const bindings = new Bindings(buffers, quadBuffers(leaves, buffers, limits));
+  const bodies = leaves.map(({ stage, share }) => bodyOf(stage, bindings, limits, share));
+  return kernelOf(compose(task, bodies, bindings), bindings, limits, totalCost(task));
+}
+
+function bodyOf(stage: Stage, bindings: Bindings, limits: KernelLimits, share?: Share): Body {
   const generator = generators[stage.kind] as Generator<Stage>;
-  return generator(stage, buffers, limits);
+  return generator(stage, bindings, limits, share);
+}
+
+interface Leaf {
+  readonly stage: Stage;
+  /** Undefined: it has the shader to itself. */
+  readonly share: Share | undefined;
+}
+
+/** The stages of a task, in the order of `stagesOf`. */
+function leavesOf(task: Task, limits: KernelLimits): Leaf[] {
+  if (!isComposed(task)) return [{ stage: task, share: undefined }];
+  const threads = task.kind === 'sequence' ? task.shape.threads : task.threads;
+  const room = roomForProducts(stagesOf(task), threads, limits);
+  const ofSequence = ({ stages, shape }: SequenceTask): Leaf[] =>
+    stages.map(({ stage, rowAxis }) => ({
+      stage,
+      share: { threads: shape.threads, room, tile: { axis: rowAxis, rows: shape.tileRows } },
+    }));
+  if (task.kind === 'sequence') return ofSequence(task);
+  return task.parts.flatMap((part) =>
+    part.kind === 'sequence' ? ofSequence(part) : [{ stage: part, share: { threads, room, tile: null } }],
+  );
+}
+
+/** The task's body from those of its stages. */
+function compose(task: Task, bodies: readonly Body[], bindings: Bindings): Body {
+  if (task.kind === 'sequence') return sequenceBody(task, bodies, bindings);
+  if (task.kind !== 'parallel') return bodies[0]!;
+  let taken = 0;
+  return parallelBody(
+    task.parts.map((part) => {
+      const own = bodies.slice(taken, (taken += stagesOf(part).length));
+      return compose(part, own, bindings);
+    }),
+  );
+}
+
+/** The buffers to bind as quads: where something is to be read so, and nobody stores parts of quads. */
+function quadBuffers(
+  leaves: readonly Leaf[],
+  buffers: readonly BufferSpec[],
+  limits: KernelLimits,
+): number[] {
+  const isGemm = (leaf: Leaf): leaf is Leaf & { stage: GemmStage } => leaf.stage.kind === 'gemm';
+  const quads = leaves
+    .filter(isGemm)
+    .map(({ stage, share }) => quadsOf(stage, planGemm(stage, limits, share), buffers));
+  const storedByOthers = new Set(
+    leaves.flatMap(({ stage, share }) => {
+      if (stage.kind === 'gemm') return [];
+      const bindings = new Bindings(buffers);
+      bodyOf(stage, bindings, limits, share);
+      return bindings.list.filter(({ access }) => access === 'read_write').map(({ buffer }) => buffer);
+    }),
+  );
+  return [...new Set(quads.flatMap(({ wanted }) => [...wanted]))].filter(
+    (buffer) => !storedByOthers.has(buffer) && quads.every(({ allows }) => allows(buffer)),
+  );
+}
+
+function totalCost(task: Task): Cost {
+  if (!isComposed(task)) return costOf(task);
+  const costs =
+    task.kind === 'parallel'
+      ? task.parts.map(totalCost)
+      : task.stages.map(({ stage }) => {
+          const { flops, bytes } = costOf(stage);
+          return { flops: flops * task.chunk, bytes: bytes * task.chunk };
+        });
+  return {
+    flops: costs.reduce((sum, { flops }) => sum + flops, 0),
+    bytes: costs.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
 }

@@ -27,6 +27,8 @@ export interface KernelLimits {
   readonly maxStorageBuffersPerShaderStage: number;
   /** Invocations that run at once when the device is busy: small outputs get small tiles until this is reached. */
   readonly parallelInvocations: number;
+  /** Those of them that one core runs, and so one workgroup. */
+  readonly coreInvocations: number;
 }
 
 /** What WebGPU promises everywhere, and a mid-range GPU. */
@@ -36,4 +38,5 @@ export const defaultLimits: KernelLimits = {
   maxComputeWorkgroupsPerDimension: 65535,
   maxStorageBuffersPerShaderStage: 8,
   parallelInvocations: 16384,
+  coreInvocations: 128,
 };

@@ -1,24 +1,24 @@
 /** Generates shaders/pointwise.wgsl. */
 import source from '../shaders/pointwise.wgsl';
 import { collapseAxes, product, unravel } from './affine.js';
-import { Bindings } from './bindings.js';
-import { costOf } from './cost.js';
-import type { Kernel, KernelLimits } from './kernel.js';
-import { calledFunctions, indicesOf, mapIndices, scalarStatements } from './scalars.js';
-import type { BufferSpec, PointwiseStage } from './stage.js';
+import type { Bindings } from './bindings.js';
+import type { Body, Share } from './body.js';
+import type { KernelLimits } from './kernel.js';
+import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
+import type { PointwiseStage } from './stage.js';
 import { fillTemplate } from './template.js';
-import { foldedWorkgroup, foldWorkgroups, powerOfTwoFrom } from './workgroups.js';
+import { powerOfTwoFrom } from './workgroups.js';
 
-export function pointwiseKernel(
+export function pointwiseBody(
   stage: PointwiseStage,
-  buffers: readonly BufferSpec[],
+  bindings: Bindings,
   limits: KernelLimits,
-): Kernel {
-  const { shape, narrow } = collapseAxes(stage.shape, [
-    ...indicesOf(stage.scalars),
-    ...stage.stores.map(({ ref }) => ref),
-  ]);
-  const bindings = new Bindings(buffers);
+  share?: Share,
+): Body {
+  const tile = share?.tile ?? null;
+  const firstAxis = tile?.axis ?? 0;
+  const indices = [...indicesOf(stage.scalars), ...stage.stores.map(({ ref }) => ref)];
+  const { shape, narrow } = collapseAxes(stage.shape, indices, firstAxis);
   const [places, axes] = unravel('element', shape, 'i');
   const scalars = scalarStatements(
     mapIndices(stage.scalars, narrow),
@@ -29,14 +29,35 @@ export function pointwiseKernel(
   const stores = stage.stores.map(({ ref, value }) => bindings.store(narrow(ref), axes, `s${value}`));
 
   const elements = product(shape);
-  const threads = Math.min(256, limits.maxComputeInvocationsPerWorkgroup, powerOfTwoFrom(elements));
-  const workgroups = foldWorkgroups(Math.ceil(elements / threads), limits.maxComputeWorkgroupsPerDimension);
-  const code = fillTemplate(source, {
-    bindings: bindings.declarations(limits),
-    constants: [`const ELEMENTS = ${elements};`, `const THREADS = ${threads};`],
-    functions: calledFunctions(scalars),
-    workgroup: [`let workgroup = ${foldedWorkgroup(workgroups)};`],
-    element: [...places, ...scalars, ...stores],
-  });
-  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesTime, ...costOf(stage) };
+  const threads =
+    share?.threads ?? Math.min(256, limits.maxComputeInvocationsPerWorkgroup, powerOfTwoFrom(elements));
+  const rows = stage.shape[firstAxis]!;
+  const ofTile = tile === null ? elements : (elements / rows) * tile.rows;
+  const groupsOfTile = Math.ceil(ofTile / threads);
+  return {
+    threads,
+    groups: groupsOfTile * (tile === null ? 1 : Math.ceil(rows / tile.rows)),
+    inFrame: (frame) =>
+      fillTemplate(source, {
+        ...frame,
+        constants: [`const ELEMENTS = ${elements};`, `const THREADS = ${threads};`],
+        place: tile === null ? anywhere : inTile(ofTile, groupsOfTile),
+        element: [...places, ...scalars, ...stores],
+      }),
+  };
 }
+
+const anywhere = [
+  'let element = workgroup * THREADS + thread;',
+  'if (element >= ELEMENTS) {',
+  '  return;',
+  '}',
+];
+
+const inTile = (elements: number, groups: number) => [
+  `let place = workgroup % ${groups} * THREADS + thread;`,
+  `let element = workgroup / ${groups} * ${elements} + place;`,
+  `if (place >= ${elements} || element >= ELEMENTS) {`,
+  '  return;',
+  '}',
+];

@@ -1,13 +1,13 @@
 /** Generates shaders/reduce.wgsl. */
 import source from '../shaders/reduce.wgsl';
 import { collapseAxes, product, unravel } from './affine.js';
-import { Bindings } from './bindings.js';
-import { costOf } from './cost.js';
-import type { Kernel, KernelLimits } from './kernel.js';
-import { calledFunctions, indicesOf, mapIndices, scalarStatements } from './scalars.js';
-import type { Affine, BufferSpec, ReduceStage } from './stage.js';
+import type { Bindings } from './bindings.js';
+import type { Body, Share } from './body.js';
+import type { KernelLimits } from './kernel.js';
+import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
+import type { Affine, ReduceStage } from './stage.js';
 import { fillTemplate } from './template.js';
-import { foldedWorkgroup, foldWorkgroups, powerOfTwoFrom } from './workgroups.js';
+import { powerOfTwoFrom } from './workgroups.js';
 
 /**
  * Outputs and lanes of a workgroup. A contiguous kept axis wants a run of outputs side by side; whatever the
@@ -24,17 +24,28 @@ function split(kept: number, reduced: number, keptIsContiguous: boolean, threads
   return { outputs: most(kept, threads / lanes), lanes };
 }
 
-export function reduceKernel(
+/** The same for a workgroup of a given size: all of its invocations, and as many outputs as divide a tile. */
+function splitShared(ofTile: number, reduced: number, keptIsContiguous: boolean, { threads, tile }: Share) {
+  const wanted = keptIsContiguous ? 32 : Math.max(1, threads / powerOfTwoFrom(reduced));
+  const fitting = tile === null ? powerOfTwoFrom(ofTile) : ofTile & -ofTile;
+  const outputs = Math.min(wanted, fitting, threads);
+  return { outputs, lanes: threads / outputs };
+}
+
+export function reduceBody(
   stage: ReduceStage,
-  buffers: readonly BufferSpec[],
+  bindings: Bindings,
   limits: KernelLimits,
-): Kernel {
+  share?: Share,
+): Body {
   const outer = stage.kept.length;
   const indices = indicesOf(stage.scalars);
   const part =
     (from: number, to?: number) =>
     <T extends Affine>(index: T): T => ({ ...index, strides: index.strides.slice(from, to) });
-  const keptDomain = collapseAxes(stage.kept, [...indices.map(part(0, outer)), ...stage.stores]);
+  const tile = share?.tile ?? null;
+  const keptIndices = [...indices.map(part(0, outer)), ...stage.stores];
+  const keptDomain = collapseAxes(stage.kept, keptIndices, tile?.axis);
   const reducedDomain = collapseAxes(stage.reduced, indices.map(part(outer)));
   const narrow = <T extends Affine>(index: T): T => ({
     ...index,
@@ -44,7 +55,6 @@ export function reduceKernel(
     ],
   });
 
-  const bindings = new Bindings(buffers);
   const [outputPlaces, outputAxes] = unravel('output', keptDomain.shape, 'i');
   const [elementPlaces, elementAxes] = unravel('element', reducedDomain.shape, 'j');
   const scalars = mapIndices(stage.scalars, narrow);
@@ -55,30 +65,38 @@ export function reduceKernel(
   const reduced = product(reducedDomain.shape);
   const innermostKept = outputAxes.length - 1;
   const keptIsContiguous = indicesOf(scalars).some(({ strides }) => strides[innermostKept] === 1);
-  const threads = Math.min(256, limits.maxComputeInvocationsPerWorkgroup);
-  const { outputs, lanes } = split(kept, reduced, keptIsContiguous, threads);
-  const workgroups = foldWorkgroups(Math.ceil(kept / outputs), limits.maxComputeWorkgroupsPerDimension);
-  const code = fillTemplate(source, {
-    bindings: bindings.declarations(limits),
-    constants: [
-      `const KEPT = ${kept};`,
-      `const REDUCED = ${reduced};`,
-      `const OUTPUTS = ${outputs};`,
-      `const LANES = ${lanes};`,
-    ],
-    functions: calledFunctions(statements),
-    value: [
-      'fn value(output: i32, element: i32) -> f32 {',
-      ...[...outputPlaces, ...elementPlaces, ...statements, `return s${stage.value};`].map(
-        (line) => `  ${line}`,
-      ),
-      '}',
-    ],
-    workgroup: [`let workgroup = ${foldedWorkgroup(workgroups)};`],
-    place: keptIsContiguous
-      ? ['let lane = thread / OUTPUTS;', 'let slot = thread % OUTPUTS;']
-      : ['let lane = thread % LANES;', 'let slot = thread / LANES;'],
-    stores: [...outputPlaces, ...stores],
-  });
-  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesTime, ...costOf(stage) };
+  const { outputs, lanes } =
+    share === undefined
+      ? split(kept, reduced, keptIsContiguous, Math.min(256, limits.maxComputeInvocationsPerWorkgroup))
+      : splitShared(
+          tile === null ? kept : (kept / stage.kept[tile.axis]!) * tile.rows,
+          reduced,
+          keptIsContiguous,
+          share,
+        );
+  return {
+    threads: outputs * lanes,
+    groups: Math.ceil(kept / outputs),
+    inFrame: (frame) =>
+      fillTemplate(source, {
+        ...frame,
+        constants: [
+          `const KEPT = ${kept};`,
+          `const REDUCED = ${reduced};`,
+          `const OUTPUTS = ${outputs};`,
+          `const LANES = ${lanes};`,
+        ],
+        value: [
+          'fn value(output: i32, element: i32) -> f32 {',
+          ...[...outputPlaces, ...elementPlaces, ...statements, `return s${stage.value};`].map(
+            (line) => `  ${line}`,
+          ),
+          '}',
+        ],
+        place: keptIsContiguous
+          ? ['let lane = thread / OUTPUTS;', 'let slot = thread % OUTPUTS;']
+          : ['let lane = thread % LANES;', 'let slot = thread / LANES;'],
+        stores: [...outputPlaces, ...stores],
+      }),
+  };
 }

@@ -1,44 +1,49 @@
 /** Generates shaders/softmax.wgsl. */
 import source from '../shaders/softmax.wgsl';
-import { Bindings } from './bindings.js';
-import { costOf } from './cost.js';
-import type { Kernel, KernelLimits } from './kernel.js';
-import { calledFunctions } from './scalars.js';
-import type { BufferSpec, SoftmaxStage } from './stage.js';
+import type { Bindings } from './bindings.js';
+import type { Body, Share } from './body.js';
+import type { KernelLimits } from './kernel.js';
+import type { SoftmaxStage } from './stage.js';
 import { fillTemplate } from './template.js';
-import { foldedWorkgroup, foldWorkgroups, powerOfTwoFrom } from './workgroups.js';
+import { powerOfTwoFrom } from './workgroups.js';
 
 /** Rows of a workgroup and lanes of a row, of about 4 columns: short rows share a workgroup of 64 invocations. */
-export function splitRows(rows: number, columns: number, limits: KernelLimits) {
-  const lanes = Math.min(powerOfTwoFrom(columns / 4), 256, limits.maxComputeInvocationsPerWorkgroup);
-  const rowsPerGroup = Math.min(powerOfTwoFrom(rows), Math.max(1, 64 / lanes));
-  const workgroups = foldWorkgroups(Math.ceil(rows / rowsPerGroup), limits.maxComputeWorkgroupsPerDimension);
+export function splitRows(rows: number, columns: number, limits: KernelLimits, share?: Share) {
+  const most = share?.threads ?? Math.min(256, limits.maxComputeInvocationsPerWorkgroup);
+  let lanes = Math.min(powerOfTwoFrom(columns / 4), most);
+  let rowsPerGroup = Math.min(powerOfTwoFrom(rows), Math.max(1, 64 / lanes));
+  if (share !== undefined) {
+    rowsPerGroup = Math.min(share.threads / lanes, share.tile?.rows ?? share.threads);
+    lanes = share.threads / rowsPerGroup;
+  }
   const constants = [
     `const ROWS = ${rows};`,
     `const COLUMNS = ${columns};`,
     `const ROWS_PER_GROUP = ${rowsPerGroup};`,
     `const LANES = ${lanes};`,
   ];
-  return { workgroups, constants };
+  return { threads: rowsPerGroup * lanes, groups: Math.ceil(rows / rowsPerGroup), constants };
 }
 
-export function softmaxKernel(
+export function softmaxBody(
   stage: SoftmaxStage,
-  buffers: readonly BufferSpec[],
+  bindings: Bindings,
   limits: KernelLimits,
-): Kernel {
-  const bindings = new Bindings(buffers);
+  share?: Share,
+): Body {
   const axes = ['i', 'j'];
   const load = bindings.load(stage.input, axes);
   const store = bindings.store(stage.output, axes, 'p');
-  const { workgroups, constants } = splitRows(stage.rows, stage.columns, limits);
-  const code = fillTemplate(source, {
-    bindings: bindings.declarations(limits),
-    constants,
-    functions: calledFunctions([source]),
-    input: ['fn input(i: i32, j: i32) -> f32 {', `  return ${load};`, '}'],
-    workgroup: [`let workgroup = ${foldedWorkgroup(workgroups)};`],
-    output: [store],
-  });
-  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesTime, ...costOf(stage) };
+  const { threads, groups, constants } = splitRows(stage.rows, stage.columns, limits, share);
+  return {
+    threads,
+    groups,
+    inFrame: (frame) =>
+      fillTemplate(source, {
+        ...frame,
+        constants,
+        input: ['fn input(i: i32, j: i32) -> f32 {', `  return ${load};`, '}'],
+        output: [store],
+      }),
+  };
 }

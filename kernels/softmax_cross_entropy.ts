@@ -1,13 +1,11 @@
 /** Generates shaders/softmax_cross_entropy.wgsl. */
 import source from '../shaders/softmax_cross_entropy.wgsl';
-import { Bindings } from './bindings.js';
-import { costOf } from './cost.js';
-import type { Kernel, KernelLimits } from './kernel.js';
-import { calledFunctions } from './scalars.js';
+import type { Bindings } from './bindings.js';
+import type { Body, Share } from './body.js';
+import type { KernelLimits } from './kernel.js';
 import { splitRows } from './softmax.js';
-import type { BufferSpec, SoftmaxCrossEntropyStage } from './stage.js';
+import type { SoftmaxCrossEntropyStage } from './stage.js';
 import { fillTemplate } from './template.js';
-import { foldedWorkgroup } from './workgroups.js';
 
 /** A class number out of range turns the row into NaN: the loss shows it, and masked rows may hold anything. */
 const unknownClass = [
@@ -16,13 +14,13 @@ const unknownClass = [
   '}',
 ];
 
-export function softmaxCrossEntropyKernel(
+export function softmaxCrossEntropyBody(
   stage: SoftmaxCrossEntropyStage,
-  buffers: readonly BufferSpec[],
+  bindings: Bindings,
   limits: KernelLimits,
-): Kernel {
+  share?: Share,
+): Body {
   const { target, loss, gradient } = stage;
-  const bindings = new Bindings(buffers);
   const byClass = target.kind === 'classes';
   const define = (head: string, body: string) => [`fn ${head} {`, `  return ${body};`, '}'];
   const operands = [
@@ -36,16 +34,18 @@ export function softmaxCrossEntropyKernel(
   ];
   const lossStore = loss === null ? [] : [bindings.store(loss, ['i'], 'loss')];
   const gradientStore = gradient === null ? [] : [bindings.store(gradient, ['i', 'j'], 'gradient')];
-  const { workgroups, constants } = splitRows(stage.rows, stage.columns, limits);
-  const code = fillTemplate(source, {
-    bindings: bindings.declarations(limits),
-    constants,
-    functions: calledFunctions([source]),
-    operands,
-    workgroup: [`let workgroup = ${foldedWorkgroup(workgroups)};`],
-    unknown: byClass ? unknownClass : [],
-    loss: lossStore,
-    gradient: gradientStore,
-  });
-  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesTime, ...costOf(stage) };
+  const { threads, groups, constants } = splitRows(stage.rows, stage.columns, limits, share);
+  return {
+    threads,
+    groups,
+    inFrame: (frame) =>
+      fillTemplate(source, {
+        ...frame,
+        constants,
+        operands,
+        unknown: byClass ? unknownClass : [],
+        loss: lossStore,
+        gradient: gradientStore,
+      }),
+  };
 }

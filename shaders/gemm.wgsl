@@ -21,7 +21,7 @@
 //#end bindings
 
 //#begin constants
-const ROWS = 32;
+const BATCH = 1;
 const COLUMNS = 40;
 const THREADS_X = 8;
 const THREADS_Y = 8;
@@ -34,7 +34,6 @@ const TILE_DEPTH = 16;
 const THREADS = THREADS_X * THREADS_Y;
 const TILE_ROWS = THREADS_Y * ROWS_EACH;
 const TILE_COLUMNS = THREADS_X * COLUMNS_EACH;
-const ROW_TILES = (ROWS + TILE_ROWS - 1) / TILE_ROWS;
 const COLUMN_TILES = (COLUMNS + TILE_COLUMNS - 1) / TILE_COLUMNS;
 
 //#begin functions
@@ -70,16 +69,11 @@ fn finish(b: i32, i: i32, j: i32, sum0: f32) {
 }
 //#end epilogue
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  //#begin workgroup
-  let workgroup = i32(group.x);
-  //#end workgroup
-  let thread = i32(local);
+fn run(workgroup: i32, thread: i32) {
   let x = thread % THREADS_X;
   let y = thread / THREADS_X;
-  let b = workgroup / (ROW_TILES * COLUMN_TILES);
-  let tile_row = workgroup / COLUMN_TILES % ROW_TILES * TILE_ROWS;
+  let b = workgroup / COLUMN_TILES % BATCH;
+  let tile_row = workgroup / (COLUMN_TILES * BATCH) * TILE_ROWS;
   let tile_column = workgroup % COLUMN_TILES * TILE_COLUMNS;
 
   //#begin sums
@@ -138,3 +132,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   //#end finish
 }
+
+//#begin entry
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  run(i32(group.x), i32(thread));
+}
+//#end entry

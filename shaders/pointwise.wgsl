@@ -18,15 +18,13 @@ const THREADS = 64;
 //#begin functions
 //#end functions
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  //#begin workgroup
-  let workgroup = i32(group.x);
-  //#end workgroup
-  let element = workgroup * THREADS + i32(thread);
+fn run(workgroup: i32, thread: i32) {
+  //#begin place
+  let element = workgroup * THREADS + thread;
   if (element >= ELEMENTS) {
     return;
   }
+  //#end place
   //#begin element
   let s0 = b0[element];
   let s1 = 1f;
@@ -34,3 +32,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   b1[element] = s2;
   //#end element
 }
+
+//#begin entry
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  run(i32(group.x), i32(thread));
+}
+//#end entry

@@ -34,12 +34,7 @@ fn value(output: i32, element: i32) -> f32 {
 
 var<workgroup> partial: array<f32, THREADS>;
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  //#begin workgroup
-  let workgroup = i32(group.x);
-  //#end workgroup
-  let thread = i32(local);
+fn run(workgroup: i32, thread: i32) {
   //#begin place
   let lane = thread % LANES;
   let slot = thread / LANES;
@@ -66,3 +61,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     //#end stores
   }
 }
+
+//#begin entry
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  run(i32(group.x), i32(thread));
+}
+//#end entry

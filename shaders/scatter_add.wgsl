@@ -20,13 +20,16 @@ const COUNT = 100;
 const SIZE = 16;
 const WIDTH = 64;
 const COLUMNS_EACH = 1;
-//#end constants
 const THREADS = 64;
+//#end constants
 const CHUNK = 32 * THREADS;
 const TILE = THREADS * COLUMNS_EACH;
 const COLUMN_TILES = (WIDTH + TILE - 1) / TILE;
 
 var<workgroup> matches: array<u32, THREADS>;
+
+//#begin functions
+//#end functions
 
 //#begin operands
 fn id(n: i32) -> i32 {
@@ -37,12 +40,7 @@ fn source(n: i32, j: i32) -> f32 {
 }
 //#end operands
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  //#begin workgroup
-  let workgroup = i32(group.x);
-  //#end workgroup
-  let thread = i32(local);
+fn run(workgroup: i32, thread: i32) {
   let v = workgroup / COLUMN_TILES;
   let first_column = workgroup % COLUMN_TILES * TILE + thread;
 
@@ -78,3 +76,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
 }
+
+//#begin entry
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  run(i32(group.x), i32(thread));
+}
+//#end entry

@@ -39,13 +39,9 @@ fn input(i: i32, j: i32) -> f32 {
 }
 //#end input
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  //#begin workgroup
-  let workgroup = i32(group.x);
-  //#end workgroup
-  let lane = i32(thread) % LANES;
-  let slot = i32(thread) / LANES;
+fn run(workgroup: i32, thread: i32) {
+  let lane = thread % LANES;
+  let slot = thread / LANES;
   let i = workgroup * ROWS_PER_GROUP + slot;
   let first = select(COLUMNS, lane, i < ROWS); // nothing to do beyond the last row
   let own = slot * LANES + lane;
@@ -86,3 +82,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     //#end output
   }
 }
+
+//#begin entry
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  run(i32(group.x), i32(thread));
+}
+//#end entry

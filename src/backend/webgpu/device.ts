@@ -16,7 +16,12 @@ const requestedLimits = [
 const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
 
 /** Invocations a CPU runs at once: a few cores with 4 lanes. A GPU's number is in `defaultLimits`. */
-const softwareParallelInvocations = 16;
+const softwareParallel = { parallelInvocations: 16, coreInvocations: 8 };
+
+const gpuParallel = {
+  parallelInvocations: defaultLimits.parallelInvocations,
+  coreInvocations: defaultLimits.coreInvocations,
+};
 
 /** Elements are 4 bytes; a buffer is a multiple of 16 so that it can be bound as vec4. */
 export const bytesOf = (elements: number): number => Math.max(16, Math.ceil(elements / 4) * 16);
@@ -46,9 +51,7 @@ export class Device implements Disposable {
       maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
       maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
-      parallelInvocations: adapter.isSoftware
-        ? softwareParallelInvocations
-        : defaultLimits.parallelInvocations,
+      ...(adapter.isSoftware ? softwareParallel : gpuParallel),
     };
     gpu.lost.then(({ reason, message }) => {
       if (this.#disposed) return;

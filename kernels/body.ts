@@ -1,0 +1,72 @@
+/**
+ * A stage's own part of a shader: its declarations and `fn run(workgroup: i32, thread: i32)`, which does the work of
+ * one of its workgroups. What surrounds it, the frame, a shader has once: alone `main` calls `run` for the
+ * dispatch's workgroups, in a composition it is called from another body's `run`.
+ */
+import type { Bindings } from './bindings.js';
+import type { Kernel, KernelLimits } from './kernel.js';
+import { calledFunctions } from './scalars.js';
+import { foldedWorkgroup, foldWorkgroups } from './workgroups.js';
+
+/** The text of the regions that every shader has once. */
+export interface Frame {
+  readonly bindings: readonly string[];
+  readonly functions: readonly string[];
+  readonly entry: readonly string[];
+}
+
+export interface Body {
+  /** The shader in a frame. */
+  readonly inFrame: (frame: Frame) => string;
+  /** Invocations of a workgroup: `thread` is below it. */
+  readonly threads: number;
+  /**
+   * Calls of `run` that do everything. Of tiles of rows, the calls of tile n are those from n * groups / tiles on,
+   * as many as there are for each.
+   */
+  readonly groups: number;
+}
+
+/** What a stage keeps to when it shares a shader with others. */
+export interface Share {
+  readonly threads: number;
+  /** Bytes of workgroup memory that it may have. */
+  readonly room: number;
+  readonly tile: RowTile | null;
+}
+
+/** The part of a stage's domain that one workgroup owns: neighbouring places along one of its axes. */
+export interface RowTile {
+  readonly axis: number;
+  /** A power of 2. */
+  readonly rows: number;
+}
+
+const noFrame: Frame = { bindings: [], functions: [], entry: [] };
+
+/** The body's text by itself, to be put into another one's. */
+export const bareCode = (body: Body): string => body.inFrame(noFrame);
+
+/** A body with the pointwise functions that it calls, the buffers, and an entry point: a shader to dispatch. */
+export function kernelOf(
+  body: Body,
+  bindings: Bindings,
+  limits: KernelLimits,
+  cost: { readonly flops: number; readonly bytes: number },
+): Kernel {
+  const workgroups = foldWorkgroups(body.groups, limits.maxComputeWorkgroupsPerDimension);
+  const [x, y, z] = workgroups;
+  const code = body.inFrame({
+    bindings: bindings.declarations(limits),
+    functions: calledFunctions([bareCode(body)]),
+    entry: [
+      `@compute @workgroup_size(${body.threads})`,
+      'fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {',
+      `  let workgroup = ${foldedWorkgroup(workgroups)};`,
+      ...(x * y * z > body.groups ? [`  if (workgroup >= ${body.groups}) {`, '    return;', '  }'] : []),
+      '  run(workgroup, i32(thread));',
+      '}',
+    ],
+  });
+  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesUniform, ...cost };
+}

@@ -1,0 +1,28 @@
+/** Generates shaders/parallel.wgsl. */
+import source from '../shaders/parallel.wgsl';
+import { type Body, bareCode } from './body.js';
+import { suffixed } from './namespace.js';
+import { fillTemplate } from './template.js';
+
+/** @param parts of equally many invocations in a workgroup. */
+export function parallelBody(parts: readonly Body[]): Body {
+  let groups = 0;
+  const choice = parts.flatMap((part, n) => {
+    const before = groups;
+    groups += part.groups;
+    const place = before === 0 ? 'workgroup' : `workgroup - ${before}`;
+    const call = `  run_${n}(${place}, thread);`;
+    if (n === 0) return [`if (workgroup < ${groups}) {`, call];
+    return [n === parts.length - 1 ? '} else {' : `} else if (workgroup < ${groups}) {`, call];
+  });
+  return {
+    threads: parts[0]!.threads,
+    groups,
+    inFrame: (frame) =>
+      fillTemplate(source, {
+        ...frame,
+        parts: parts.flatMap((part, n) => [suffixed(bareCode(part), `_${n}`), '']),
+        choice: [...choice, '}'],
+      }),
+  };
+}

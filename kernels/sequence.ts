@@ -1,0 +1,47 @@
+/** Generates shaders/sequence.wgsl. */
+import source from '../shaders/sequence.wgsl';
+import type { Bindings } from './bindings.js';
+import { type Body, bareCode } from './body.js';
+import { suffixed } from './namespace.js';
+import type { SequenceTask } from './task.js';
+import { fillTemplate } from './template.js';
+
+/** @param bodies those of the task's stages, each in tiles of its rows. */
+export function sequenceBody(task: SequenceTask, bodies: readonly Body[], bindings: Bindings): Body {
+  const { first, count, direction, chunk, rows, shape } = task;
+  const tiles = Math.ceil(rows / shape.tileRows);
+  const isChunked = chunk < count;
+  bindings.ownTime(isChunked);
+  const stages = bodies.map((body, n) => suffixed(bareCode(body), `_${n}`));
+  const step = bodies.flatMap(({ groups }, n) => {
+    const ofTile = groups / tiles;
+    // Workgroup memory that one call still reads must not be written by the next.
+    const barrier = stages[n]!.includes('var<workgroup>') ? ['workgroupBarrier();'] : [];
+    const calls =
+      ofTile === 1
+        ? [`run_${n}(workgroup, thread);`, ...barrier]
+        : [
+            `for (var part = 0; part < ${ofTile}; part++) {`,
+            ...[`run_${n}(workgroup * ${ofTile} + part, thread);`, ...barrier].map((line) => `  ${line}`),
+            '}',
+          ];
+    return [...calls, 'storageBarrier();'];
+  });
+  return {
+    threads: shape.threads,
+    groups: tiles,
+    inFrame: (frame) =>
+      fillTemplate(source, {
+        ...frame,
+        constants: [
+          `const FIRST = ${first};`,
+          `const DIRECTION = ${direction};`,
+          `const COUNT = ${count};`,
+          `const CHUNK = ${chunk};`,
+        ],
+        stages: stages.flatMap((stage) => [stage, '']),
+        begin: [`let begin = ${isChunked ? 'first.t' : '0'};`],
+        step,
+      }),
+  };
+}

@@ -1,0 +1,76 @@
+/** How the stages of one shader share a workgroup: its memory, its invocations, and the rows it owns. */
+import { costOf } from './cost.js';
+import { fastestTile, MOST_BYTES, timesFilled } from './gemm_tile.js';
+import type { KernelLimits } from './kernel.js';
+import type { Stage } from './stage.js';
+import type { RowStage, SequenceShape } from './task.js';
+
+/** Bytes of workgroup memory for each invocation, of stages that have no choice. */
+const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
+  pointwise: 0,
+  reduce: 4,
+  softmax: 4,
+  softmaxCrossEntropy: 16,
+  scatterAdd: 4,
+};
+
+/** Bytes of workgroup memory for each product among the stages of one shader. */
+export function roomForProducts(stages: readonly Stage[], threads: number, limits: KernelLimits): number {
+  let room = Math.min(MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
+  let products = 0;
+  for (const { kind } of stages) {
+    if (kind === 'gemm') products++;
+    else room -= threads * bytesEach[kind];
+  }
+  return room / Math.max(1, products);
+}
+
+/**
+ * The rows and invocations of a workgroup that take the stages through a step in the least expected time, and that
+ * time in an invocation's multiply-adds.
+ * @returns undefined when no shape suits all stages.
+ */
+export function fastestShape(
+  stages: readonly RowStage[],
+  rows: number,
+  limits: KernelLimits,
+): { readonly shape: SequenceShape; readonly time: number } | undefined {
+  let best: { shape: SequenceShape; time: number } | undefined;
+  for (const threads of [64, 128, 256])
+    for (const tileRows of [4, 8, 16, 32, 64]) {
+      const shape = { tileRows, threads };
+      const time = timeOfStep(stages, rows, shape, limits);
+      if (time !== undefined && (best === undefined || time < best.time)) best = { shape, time };
+    }
+  return best;
+}
+
+function timeOfStep(
+  stages: readonly RowStage[],
+  rows: number,
+  { tileRows, threads }: SequenceShape,
+  limits: KernelLimits,
+): number | undefined {
+  if (threads > limits.maxComputeInvocationsPerWorkgroup) return undefined;
+  const room = roomForProducts(
+    stages.map(({ stage }) => stage),
+    threads,
+    limits,
+  );
+  const tiles = Math.ceil(rows / tileRows);
+  let time = 0;
+  for (const { stage, rowAxis } of stages) {
+    if (stage.kind === 'gemm') {
+      const fastest = fastestTile(stage, limits, { threads, room, tile: { axis: rowAxis, rows: tileRows } });
+      if (fastest === undefined) return undefined;
+      time += fastest.time;
+    } else time += (costOf(stage).flops / 2 / (tiles * threads)) * timesFilled(tiles, threads, limits);
+  }
+  return time;
+}
+
+/** The expected time of a stage that has a dispatch to itself, in an invocation's multiply-adds. */
+export function timeAlone(stage: Stage, limits: KernelLimits): number {
+  if (stage.kind === 'gemm') return fastestTile(stage, limits)!.time;
+  return costOf(stage).flops / 2 / limits.parallelInvocations;
+}

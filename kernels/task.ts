@@ -1,0 +1,60 @@
+/**
+ * What one dispatch does: a stage, the steps of a loop, or several of these side by side. What may be grouped so is
+ * decided elsewhere, in `src/schedule/compose.ts`.
+ */
+import type { Stage } from './stage.js';
+
+export type Task = Stage | SequenceTask | ParallelTask;
+
+/**
+ * Stages for t = first, first + direction, ..., `count` times, all of them at each t in order. A workgroup owns
+ * `tileRows` neighbouring rows of the batch and goes through the steps by itself, so whatever it reads that the task
+ * writes must be of its own rows.
+ */
+export interface SequenceTask {
+  readonly kind: 'sequence';
+  readonly first: number;
+  readonly count: number;
+  readonly direction: 1 | -1;
+  /** Steps of one dispatch; the task takes ceil(count / chunk) of them. */
+  readonly chunk: number;
+  readonly rows: number;
+  readonly stages: readonly RowStage[];
+  readonly shape: SequenceShape;
+}
+
+/** A stage, and the axis of its domain that the rows of the batch are. */
+export interface RowStage {
+  readonly stage: Stage;
+  readonly rowAxis: number;
+}
+
+export interface SequenceShape {
+  /** Rows that a workgroup owns: a power of 2. */
+  readonly tileRows: number;
+  /** Invocations of a workgroup. */
+  readonly threads: number;
+}
+
+/** Tasks of as many dispatches each, no two of which touch what the other writes. */
+export interface ParallelTask {
+  readonly kind: 'parallel';
+  readonly parts: readonly (Stage | SequenceTask)[];
+  /** Invocations of a workgroup: those of the sequences among the parts. */
+  readonly threads: number;
+}
+
+export const isComposed = (task: Task): task is SequenceTask | ParallelTask =>
+  task.kind === 'sequence' || task.kind === 'parallel';
+
+/** The stages of a task, those of a sequence once. */
+export function stagesOf(task: Task): Stage[] {
+  if (task.kind === 'sequence') return task.stages.map(({ stage }) => stage);
+  return task.kind === 'parallel' ? task.parts.flatMap(stagesOf) : [task];
+}
+
+/** How many dispatches a task takes. */
+export function dispatchesOf(task: Task): number {
+  if (task.kind === 'parallel') return Math.max(...task.parts.map(dispatchesOf));
+  return task.kind === 'sequence' ? Math.ceil(task.count / task.chunk) : 1;
+}
