@@ -53,6 +53,12 @@ export function stagesOf(task: Task): Stage[] {
   return task.kind === 'parallel' ? task.parts.flatMap(stagesOf) : [task];
 }
 
+/** Steps that one dispatch does of a task that takes several; 0 of one that has no steps. */
+export function stepsOfDispatch(task: Task): number {
+  if (task.kind === 'parallel') return Math.max(...task.parts.map(stepsOfDispatch));
+  return task.kind === 'sequence' ? task.chunk : 0;
+}
+
 /** How many dispatches a task takes. */
 export function dispatchesOf(task: Task): number {
   if (task.kind === 'parallel') return Math.max(...task.parts.map(dispatchesOf));

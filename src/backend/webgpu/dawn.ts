@@ -1,6 +1,6 @@
 /** WebGPU in Node: Dawn, from the optional peer dependency `webgpu`. Not for browsers. */
 import { KronogradError } from '../../errors.js';
-import { WebGpuBackend } from './webgpu-backend.js';
+import { WebGpuBackend, type WebGpuOptions } from './webgpu-backend.js';
 
 /**
  * Every kernel writes its workgroup memory before it reads it, so the zeros that WebGPU puts there first are for
@@ -36,6 +36,9 @@ export async function loadDawn(toggles: readonly string[] = defaultToggles): Pro
 }
 
 /** A backend on Dawn. @throws KronogradError NO_ADAPTER */
-export async function createDawnBackend(toggles?: readonly string[]): Promise<WebGpuBackend> {
-  return WebGpuBackend.create(await loadDawn(toggles));
+export async function createDawnBackend(
+  toggles?: readonly string[],
+  options?: WebGpuOptions,
+): Promise<WebGpuBackend> {
+  return WebGpuBackend.create(await loadDawn(toggles), options);
 }

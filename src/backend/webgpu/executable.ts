@@ -2,22 +2,23 @@
 import { describeStage } from '../../../kernels/describe.js';
 import { generateKernel, type Kernel } from '../../../kernels/index.js';
 import type { BufferSpec } from '../../../kernels/stage.js';
+import { dispatchesOf, stagesOf, stepsOfDispatch, type Task } from '../../../kernels/task.js';
 import { KronogradError } from '../../errors.js';
-import type { LabelledStage, Schedule } from '../../schedule/schedule.js';
+import type { ComposedSchedule, LabelledTask } from '../../schedule/compose.js';
 import type { Executable, Tensor } from '../backend.js';
 import { bytesOf, type Device, usedAfterDisposal } from './device.js';
 import type { Pipeline, Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 
-/** A stage made ready: what a dispatch needs except for buffers and time. */
-interface PreparedStage extends Pipeline {
+/** A task made ready: what a dispatch needs except for buffers and time. */
+interface PreparedTask extends Pipeline {
   readonly kernel: Kernel;
-  readonly step: LabelledStage;
+  readonly step: LabelledTask;
 }
 
 /** One dispatch of a run. */
 interface Dispatch {
-  readonly stage: PreparedStage;
+  readonly task: PreparedTask;
   readonly bindGroup: GPUBindGroup;
   /** Bytes into the buffer of times; of a kernel that uses the time. */
   readonly timeOffset: number | null;
@@ -26,13 +27,14 @@ interface Dispatch {
 /** How many sets of tensors keep their bind groups: double-buffered batches and then some. */
 const CACHED_SETS = 16;
 
-/** A stage as error messages name it. */
-const nameOf = ({ label, stage }: LabelledStage) => `${label} (${describeStage(stage)})`;
+/** A task as error messages name it. */
+const nameOf = ({ label, task }: LabelledTask) =>
+  `${label} (${stagesOf(task).map(describeStage).join('; ')})`;
 
-/** @throws KronogradError KERNEL, naming the stage. */
-function kernelOf(step: LabelledStage, buffers: readonly BufferSpec[], device: Device): Kernel {
+/** @throws KronogradError KERNEL, naming the task. */
+function kernelOf(step: LabelledTask, buffers: readonly BufferSpec[], device: Device): Kernel {
   try {
-    return generateKernel(step.stage, buffers, device.kernelLimits);
+    return generateKernel(step.task, buffers, device.kernelLimits);
   } catch (cause) {
     if (!(cause instanceof KronogradError)) throw cause;
     const { code, message, where, fix } = cause;
@@ -44,13 +46,17 @@ function kernelOf(step: LabelledStage, buffers: readonly BufferSpec[], device: D
   }
 }
 
+/** What a task's dispatches find in the uniform: the steps that those before them did. */
+const startsOf = (task: Task): number[] =>
+  Array.from({ length: dispatchesOf(task) }, (_, n) => n * stepsOfDispatch(task));
+
 export class WebGpuExecutable implements Executable {
   readonly arenaBytes: number;
   readonly dispatches: number;
   readonly #device: Device;
   readonly #buffers: readonly BufferSpec[];
   /** Every dispatch of a run in order, loops unrolled. */
-  readonly #sequence: readonly { stage: PreparedStage; time: number }[];
+  readonly #sequence: readonly { task: PreparedTask; time: number }[];
   readonly #arena: GPUBuffer;
   readonly #times: GPUBuffer;
   readonly #sets = new Map<string, readonly Dispatch[]>();
@@ -58,14 +64,21 @@ export class WebGpuExecutable implements Executable {
   #nextTensorId = 0;
   #disposed = false;
 
-  private constructor(device: Device, schedule: Schedule, stages: ReadonlyMap<LabelledStage, PreparedStage>) {
+  private constructor(
+    device: Device,
+    schedule: ComposedSchedule,
+    prepared: ReadonlyMap<LabelledTask, PreparedTask>,
+  ) {
     this.#device = device;
     this.#buffers = schedule.buffers;
     this.#sequence = schedule.steps.flatMap((step) => {
-      if (step.kind === 'stage') return [{ stage: stages.get(step)!, time: 0 }];
-      const { first, count, direction } = step;
+      if (step.kind === 'task') {
+        const task = prepared.get(step)!;
+        return startsOf(step.task).map((time) => ({ task, time }));
+      }
+      const { first, count, direction, tasks } = step;
       return Array.from({ length: count }, (_, n) =>
-        step.stages.map((inner) => ({ stage: stages.get(inner)!, time: first + n * direction })),
+        tasks.map((inner) => ({ task: prepared.get(inner)!, time: first + n * direction })),
       ).flat();
     });
     this.dispatches = this.#sequence.length;
@@ -79,18 +92,22 @@ export class WebGpuExecutable implements Executable {
    * Generates and compiles all kernels, and allocates the arena.
    * @throws KronogradError KERNEL for a shader that does not compile, MEMORY for an arena that does not fit.
    */
-  static async create(device: Device, pipelines: Pipelines, schedule: Schedule): Promise<WebGpuExecutable> {
+  static async create(
+    device: Device,
+    pipelines: Pipelines,
+    schedule: ComposedSchedule,
+  ): Promise<WebGpuExecutable> {
     device.check();
-    const steps = schedule.steps.flatMap((step) => (step.kind === 'stage' ? [step] : step.stages));
-    const stages = new Map<LabelledStage, PreparedStage>();
+    const steps = schedule.steps.flatMap((step) => (step.kind === 'task' ? [step] : step.tasks));
+    const prepared = new Map<LabelledTask, PreparedTask>();
     await Promise.all(
       steps.map(async (step) => {
         const kernel = kernelOf(step, schedule.buffers, device);
-        stages.set(step, { kernel, step, ...(await pipelines.get(kernel, nameOf(step))) });
+        prepared.set(step, { kernel, step, ...(await pipelines.get(kernel, nameOf(step))) });
       }),
     );
     device.check();
-    return new WebGpuExecutable(device, schedule, stages);
+    return new WebGpuExecutable(device, schedule, prepared);
   }
 
   run(tensors: Readonly<Record<string, Tensor>>): void {
@@ -111,7 +128,7 @@ export class WebGpuExecutable implements Executable {
 
   /**
    * Runs once with a clock around each dispatch.
-   * @returns milliseconds of each stage of the schedule, over all times, by label; null without `timestamp-query`.
+   * @returns milliseconds of each task of the schedule, over all times, by label; null without `timestamp-query`.
    */
   async profile(tensors: Readonly<Record<string, Tensor>>): Promise<Map<string, number> | null> {
     const device = this.#device;
@@ -147,9 +164,9 @@ export class WebGpuExecutable implements Executable {
         gpu.queue.submit([encoder.finish()]);
         await staging.mapAsync(GPUMapMode.READ);
         const stamps = new BigUint64Array(staging.getMappedRange().slice(0));
-        part.forEach(({ stage }, n) => {
+        part.forEach(({ task }, n) => {
           const nanoseconds = Number(stamps[2 * n + 1]! - stamps[2 * n]!);
-          const { label } = stage.step;
+          const { label } = task.step;
           times.set(label, (times.get(label) ?? 0) + nanoseconds / 1e6);
         });
       } finally {
@@ -188,12 +205,12 @@ export class WebGpuExecutable implements Executable {
     return tensor;
   }
 
-  /** The dispatches over the given buffers. Bind groups are shared by stages with the same layout and buffers. */
+  /** The dispatches over the given buffers. Bind groups are shared by tasks with the same layout and buffers. */
   #bind(tensors: readonly GPUBuffer[]): Dispatch[] {
     const { gpu, timeStride } = this.#device;
     const buffers = [this.#arena, ...tensors];
     const groups = new Map<GPUBindGroupLayout, Map<string, GPUBindGroup>>();
-    const groupOf = ({ layout, kernel }: PreparedStage): GPUBindGroup => {
+    const groupOf = ({ layout, kernel }: PreparedTask): GPUBindGroup => {
       let ofLayout = groups.get(layout);
       if (ofLayout === undefined) groups.set(layout, (ofLayout = new Map()));
       const key = kernel.bindings.map(({ buffer }) => buffer).join();
@@ -210,10 +227,10 @@ export class WebGpuExecutable implements Executable {
       }
       return group;
     };
-    return this.#sequence.map(({ stage, time }) => ({
-      stage,
-      bindGroup: groupOf(stage),
-      timeOffset: stage.kernel.usesTime ? time * timeStride : null,
+    return this.#sequence.map(({ task, time }) => ({
+      task,
+      bindGroup: groupOf(task),
+      timeOffset: task.kernel.usesTime ? time * timeStride : null,
     }));
   }
 
@@ -226,15 +243,15 @@ export class WebGpuExecutable implements Executable {
     let pipeline: GPUComputePipeline | undefined;
     let group: GPUBindGroup | undefined;
     let offset: number | null = null;
-    for (const { stage, bindGroup, timeOffset } of dispatches) {
-      if (stage.pipeline !== pipeline) pass.setPipeline((pipeline = stage.pipeline));
+    for (const { task, bindGroup, timeOffset } of dispatches) {
+      if (task.pipeline !== pipeline) pass.setPipeline((pipeline = task.pipeline));
       if (bindGroup !== group || timeOffset !== offset) {
         if (timeOffset === null) pass.setBindGroup(0, bindGroup);
         else pass.setBindGroup(0, bindGroup, [timeOffset]);
         group = bindGroup;
         offset = timeOffset;
       }
-      const [x, y, z] = stage.kernel.workgroups;
+      const [x, y, z] = task.kernel.workgroups;
       pass.dispatchWorkgroups(x, y, z);
     }
     pass.end();
@@ -271,7 +288,7 @@ export class WebGpuExecutable implements Executable {
       return gpu.popErrorScope();
     });
     const found = (await Promise.all(verdicts)).findIndex((verdict) => verdict !== null);
-    const guilty = dispatches[found]?.stage;
+    const guilty = dispatches[found]?.task;
     this.#device.fail(
       new KronogradError('KERNEL', `a dispatch failed validation: ${error.message}`, {
         ...(guilty === undefined ? {} : { where: nameOf(guilty.step) }),

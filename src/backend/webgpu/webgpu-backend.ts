@@ -1,5 +1,6 @@
 /** The WebGPU backend: in browsers on `navigator.gpu`, in Node on Dawn. */
 import type { Program, Type } from '../../program/program.js';
+import { type Composition, compose } from '../../schedule/compose.js';
 import { schedule } from '../../schedule/index.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Backend, Capacity } from '../backend.js';
@@ -9,12 +10,20 @@ import { WebGpuExecutable } from './executable.js';
 import { Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 
+export interface WebGpuOptions {
+  /** 'auto' unless given. */
+  readonly composition?: Composition;
+}
+
 export class WebGpuBackend implements Backend {
   readonly name = 'webgpu';
   readonly device: Device;
   readonly pipelines: Pipelines;
-  private constructor(device: Device) {
+  readonly #composition: Composition;
+
+  private constructor(device: Device, composition: Composition) {
     this.device = device;
+    this.#composition = composition;
     this.pipelines = new Pipelines(device);
   }
 
@@ -22,8 +31,11 @@ export class WebGpuBackend implements Backend {
    * @param gpu in Node what `loadDawn` gives; by default the browser's.
    * @throws KronogradError NO_ADAPTER
    */
-  static async create(gpu: GPU | undefined = globalGpu()): Promise<WebGpuBackend> {
-    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)));
+  static async create(
+    gpu: GPU | undefined = globalGpu(),
+    { composition = 'auto' }: WebGpuOptions = {},
+  ): Promise<WebGpuBackend> {
+    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)), composition);
   }
 
   get description(): string {
@@ -44,9 +56,14 @@ export class WebGpuBackend implements Backend {
     return this.compileSchedule(schedule(program));
   }
 
-  /** An executable of a schedule made by hand or by the scheduler. @throws KronogradError KERNEL, MEMORY */
-  compileSchedule(steps: Schedule): Promise<WebGpuExecutable> {
-    return WebGpuExecutable.create(this.device, this.pipelines, steps);
+  /**
+   * An executable of a schedule made by hand or by the scheduler.
+   * @param composition by default the backend's.
+   * @throws KronogradError KERNEL, MEMORY
+   */
+  compileSchedule(steps: Schedule, composition: Composition = this.#composition): Promise<WebGpuExecutable> {
+    const composed = compose(steps, this.device.kernelLimits, composition);
+    return WebGpuExecutable.create(this.device, this.pipelines, composed);
   }
 
   async finish(): Promise<void> {

@@ -1,0 +1,92 @@
+/** What of a schedule runs in one dispatch. */
+import { costOf } from '../../kernels/cost.js';
+import type { KernelLimits } from '../../kernels/kernel.js';
+import { fastestShape, timeAlone } from '../../kernels/sharing.js';
+import type { BufferSpec } from '../../kernels/stage.js';
+import { dispatchesOf, type SequenceTask, type Task } from '../../kernels/task.js';
+import { planRows } from './rows.js';
+import type { Loop, Schedule } from './schedule.js';
+
+/**
+ * How loops over time run: every stage of every step a dispatch; or all steps in one dispatch, where a step keeps to
+ * the rows of the batch; or, for each loop, whichever is expected to be faster.
+ */
+export type Composition = 'steps' | 'sequence' | 'auto';
+
+export interface LabelledTask {
+  readonly kind: 'task';
+  readonly label: string;
+  readonly task: Task;
+}
+
+/** Tasks for t = first, first + direction, ... (count times), a dispatch for each. */
+export interface TaskLoop {
+  readonly kind: 'loop';
+  readonly first: number;
+  readonly count: number;
+  readonly direction: 1 | -1;
+  readonly tasks: readonly LabelledTask[];
+}
+
+export interface ComposedSchedule {
+  readonly buffers: readonly BufferSpec[];
+  readonly steps: readonly (LabelledTask | TaskLoop)[];
+}
+
+/**
+ * Floating-point operations of one dispatch. Systems reset a GPU that does not answer for about 2 seconds, and the
+ * slowest that this runs on, software on two cores, does about 1e9 operations a second: half a second.
+ */
+const MOST_FLOPS = 2 ** 29;
+
+/**
+ * What a dispatch costs beyond its work, in an invocation's multiply-adds: some microseconds to start it, and to wait
+ * until the last workgroup of the one before is done.
+ */
+const DISPATCH = 3000;
+
+export function compose(
+  schedule: Schedule,
+  limits: KernelLimits,
+  composition: Composition,
+): ComposedSchedule {
+  return {
+    buffers: schedule.buffers,
+    steps: schedule.steps.map((step): LabelledTask | TaskLoop => {
+      if (step.kind === 'stage') return { kind: 'task', label: step.label, task: step.stage };
+      const sequence = composition === 'steps' ? null : sequenceOf(step, limits, composition);
+      if (sequence === null)
+        return {
+          ...step,
+          tasks: step.stages.map(({ label, stage }) => ({ kind: 'task', label, task: stage })),
+        };
+      return { kind: 'task', label: step.stages.map(({ label }) => label).join('; '), task: sequence };
+    }),
+  };
+}
+
+/** The loop as one task; null when a step mixes rows, when no kernel holds it, or when its steps are faster apart. */
+function sequenceOf(loop: Loop, limits: KernelLimits, composition: Composition): SequenceTask | null {
+  const plan = planRows(loop);
+  if (plan === null) return null;
+  const { rows, stages } = plan;
+  const fastest = fastestShape(stages, rows, limits);
+  if (fastest === undefined) return null;
+  const apart = stages.reduce((sum, { stage }) => sum + timeAlone(stage, limits) + DISPATCH, 0);
+  if (composition === 'auto' && fastest.time > apart) return null;
+  const { first, count, direction } = loop;
+  const flops = stages.reduce((sum, { stage }) => sum + costOf(stage).flops, 0);
+  const dispatches = Math.ceil(count / Math.max(1, Math.floor(MOST_FLOPS / flops)));
+  const chunk = Math.ceil(count / dispatches);
+  return { kind: 'sequence', first, count, direction, chunk, rows, stages, shape: fastest.shape };
+}
+
+/** Dispatches of one run. */
+export function countDispatches({ steps }: ComposedSchedule): number {
+  const ofTasks = (tasks: readonly LabelledTask[]) =>
+    tasks.reduce((sum, { task }) => sum + dispatchesOf(task), 0);
+  return steps.reduce(
+    (sum, step) => sum + (step.kind === 'loop' ? step.count * ofTasks(step.tasks) : ofTasks([step])),
+    0,
+  );
+}
