@@ -27,15 +27,24 @@ const VECTOR_READ = 4;
 const BARRIERS = 64;
 
 /** Workgroup memory of one workgroup: more would keep others from running beside it. */
-export const MOST_BYTES = 16384;
+const MOST_BYTES = 16384;
 
-function* candidates(): Generator<GemmTile> {
-  for (const [threadsY, threadsX] of [
-    [4, 16],
-    [8, 8],
-    [8, 16],
-    [16, 16],
-  ] as const)
+const arrangements = [
+  [4, 16],
+  [8, 8],
+  [8, 16],
+  [16, 16],
+] as const;
+
+/** Of a workgroup that owns few rows and all columns. */
+const wideArrangements = [
+  [4, 32],
+  [4, 64],
+  [8, 32],
+] as const;
+
+function* candidates(isWide: boolean): Generator<GemmTile> {
+  for (const [threadsY, threadsX] of isWide ? [...arrangements, ...wideArrangements] : arrangements)
     for (const rowsEach of [1, 2, 4, 8])
       for (const columnsEach of [1, 2, 4, 8])
         for (const depth of [8, 16, 32]) yield { threadsX, threadsY, rowsEach, columnsEach, depth };
@@ -66,22 +75,26 @@ function workOf({ terms, slots }: GemmStage, fed: number, tile: GemmTile): numbe
 const suits = ({ threadsX, threadsY, rowsEach }: GemmTile, { threads, tile }: Share) =>
   threadsX * threadsY === threads && (tile === null || threadsY * rowsEach === tile.rows);
 
+/** A tile, and what it is expected to take in an invocation's multiply-adds. */
+export interface TimedTile {
+  readonly tile: GemmTile;
+  readonly time: number;
+  /** Workgroups that may run beside each other. */
+  readonly beside: number;
+}
+
 /**
- * The tile with the least expected time, and that time in multiply-adds: what one invocation does, times how often
- * the device must be filled. Large tiles read less workgroup memory for a multiply-add; small ones fill a device and
- * waste less at edges. Of a tile of rows, a workgroup does all columns one after the other.
+ * The tile with the least expected time: what one invocation does, times how often the device must be filled.
+ * Large tiles read less workgroup memory for a multiply-add; small ones fill a device and waste less at edges. Of a
+ * tile of rows, a workgroup does all columns one after the other.
  * @returns undefined when no tile suits.
  */
-export function fastestTile(
-  stage: GemmStage,
-  limits: KernelLimits,
-  share?: Share,
-): { readonly tile: GemmTile; readonly time: number } | undefined {
+export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Share): TimedTile | undefined {
   const { batch, rows, columns, slots, terms } = stage;
   const fed = Math.max(...terms.map((term) => term.slots.length));
-  const room = Math.min(share?.room ?? MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
-  let best: { tile: GemmTile; time: number } | undefined;
-  for (const tile of candidates()) {
+  const room = share?.room ?? Math.min(MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
+  let best: TimedTile | undefined;
+  for (const tile of candidates(Boolean(share?.tile))) {
     const { threadsX, threadsY, rowsEach, columnsEach } = tile;
     const threads = threadsX * threadsY;
     if (rowsEach * columnsEach * slots > REGISTERS) continue;
@@ -89,19 +102,21 @@ export function fastestTile(
     if (share !== undefined && !suits(tile, share)) continue;
     const rowTiles = Math.ceil(rows / (threadsY * rowsEach));
     const groups = batch * rowTiles * Math.ceil(columns / (threadsX * columnsEach));
-    const work = workOf(stage, fed, tile);
-    const time =
-      share === undefined || share.tile === null
-        ? work * Math.max(1, (groups * threads) / limits.parallelInvocations)
-        : (work * groups * timesFilled(rowTiles, threads, limits)) / rowTiles;
-    if (best === undefined || time < best.time) best = { tile, time };
+    const inTurn = share?.tile ? groups / rowTiles : 1;
+    const beside = groups / inTurn;
+    const time = workOf(stage, fed, tile) * inTurn * timesFilled(beside, threads, limits);
+    if (best === undefined || time < best.time) best = { tile, time, beside };
   }
   return best;
 }
 
-/** How often a device, and each of its cores, must be filled by workgroups that run beside each other. */
+/** How often a device must be filled by workgroups that run beside each other. */
 export const timesFilled = (groups: number, threads: number, limits: KernelLimits): number =>
-  Math.max(1, threads / limits.coreInvocations, (groups * threads) / limits.parallelInvocations);
+  Math.max(1, (groups * threads) / limits.parallelInvocations);
+
+/** How much longer it takes when the workgroups are so few that cores have nothing to do. */
+export const timesIdle = (groups: number, threads: number, limits: KernelLimits): number =>
+  Math.max(1, threads / limits.coreInvocations / timesFilled(groups, threads, limits));
 
 /** @throws Error when no tile suits. */
 export function chooseTile(stage: GemmStage, limits: KernelLimits, share?: Share): GemmTile {

@@ -29,6 +29,11 @@ export interface KernelLimits {
   readonly parallelInvocations: number;
   /** Those of them that one core runs, and so one workgroup. */
   readonly coreInvocations: number;
+  /**
+   * What a dispatch costs beyond its work, in an invocation's multiply-adds: to be started, and to wait until the last
+   * workgroup of the one before is done. Some microseconds on a GPU.
+   */
+  readonly dispatchCost: number;
 }
 
 /** What WebGPU promises everywhere, and a mid-range GPU. */
@@ -38,5 +43,6 @@ export const defaultLimits: KernelLimits = {
   maxComputeWorkgroupsPerDimension: 65535,
   maxStorageBuffersPerShaderStage: 8,
   parallelInvocations: 16384,
-  coreInvocations: 128,
+  coreInvocations: 256,
+  dispatchCost: 4000,
 };

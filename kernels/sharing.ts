@@ -1,6 +1,6 @@
 /** How the stages of one shader share a workgroup: its memory, its invocations, and the rows it owns. */
 import { costOf } from './cost.js';
-import { fastestTile, MOST_BYTES, timesFilled } from './gemm_tile.js';
+import { fastestTile, timesFilled, timesIdle } from './gemm_tile.js';
 import type { KernelLimits } from './kernel.js';
 import type { Stage } from './stage.js';
 import type { RowStage, SequenceShape } from './task.js';
@@ -16,7 +16,7 @@ const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
 
 /** Bytes of workgroup memory for each product among the stages of one shader. */
 export function roomForProducts(stages: readonly Stage[], threads: number, limits: KernelLimits): number {
-  let room = Math.min(MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
+  let room = limits.maxComputeWorkgroupStorageSize;
   let products = 0;
   for (const { kind } of stages) {
     if (kind === 'gemm') products++;
@@ -58,19 +58,23 @@ function timeOfStep(
     limits,
   );
   const tiles = Math.ceil(rows / tileRows);
+  const filled = timesFilled(tiles, threads, limits);
   let time = 0;
   for (const { stage, rowAxis } of stages) {
     if (stage.kind === 'gemm') {
       const fastest = fastestTile(stage, limits, { threads, room, tile: { axis: rowAxis, rows: tileRows } });
       if (fastest === undefined) return undefined;
       time += fastest.time;
-    } else time += (costOf(stage).flops / 2 / (tiles * threads)) * timesFilled(tiles, threads, limits);
+    } else time += (costOf(stage).flops / 2 / (tiles * threads)) * filled;
   }
-  return time;
+  return time * timesIdle(tiles, threads, limits);
 }
 
 /** The expected time of a stage that has a dispatch to itself, in an invocation's multiply-adds. */
 export function timeAlone(stage: Stage, limits: KernelLimits): number {
-  if (stage.kind === 'gemm') return fastestTile(stage, limits)!.time;
+  if (stage.kind === 'gemm') {
+    const { tile, time, beside } = fastestTile(stage, limits)!;
+    return time * timesIdle(beside, tile.threadsX * tile.threadsY, limits);
+  }
   return costOf(stage).flops / 2 / limits.parallelInvocations;
 }

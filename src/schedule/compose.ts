@@ -39,11 +39,8 @@ export interface ComposedSchedule {
  */
 const MOST_FLOPS = 2 ** 29;
 
-/**
- * What a dispatch costs beyond its work, in an invocation's multiply-adds: some microseconds to start it, and to wait
- * until the last workgroup of the one before is done.
- */
-const DISPATCH = 3000;
+/** How much longer a sequence may be expected to take: the estimates are no better, and fewer dispatches spare the host. */
+const TOLERANCE = 1.25;
 
 export function compose(
   schedule: Schedule,
@@ -72,8 +69,8 @@ function sequenceOf(loop: Loop, limits: KernelLimits, composition: Composition):
   const { rows, stages } = plan;
   const fastest = fastestShape(stages, rows, limits);
   if (fastest === undefined) return null;
-  const apart = stages.reduce((sum, { stage }) => sum + timeAlone(stage, limits) + DISPATCH, 0);
-  if (composition === 'auto' && fastest.time > apart) return null;
+  const apart = stages.reduce((sum, { stage }) => sum + timeAlone(stage, limits) + limits.dispatchCost, 0);
+  if (composition === 'auto' && fastest.time > TOLERANCE * apart) return null;
   const { first, count, direction } = loop;
   const flops = stages.reduce((sum, { stage }) => sum + costOf(stage).flops, 0);
   const dispatches = Math.ceil(count / Math.max(1, Math.floor(MOST_FLOPS / flops)));
