@@ -42,6 +42,15 @@ export interface RowTile {
   readonly rows: number;
 }
 
+/**
+ * Of `count` places in a stage's domain, how many are in a whole tile of its rows, and how many tiles there are. A
+ * stage that is not divided is one tile.
+ */
+export function tiling(count: number, rows: number, tile: RowTile | null): { ofTile: number; tiles: number } {
+  if (tile === null) return { ofTile: count, tiles: 1 };
+  return { ofTile: (count / rows) * tile.rows, tiles: Math.ceil(rows / tile.rows) };
+}
+
 const noFrame: Frame = { bindings: [], functions: [], entry: [] };
 
 /** The body's text by itself, to be put into another one's. */

@@ -2,7 +2,7 @@
 import source from '../shaders/pointwise.wgsl';
 import { collapseAxes, product, unravel } from './affine.js';
 import type { Bindings } from './bindings.js';
-import type { Body, Share } from './body.js';
+import { type Body, type Share, tiling } from './body.js';
 import type { KernelLimits } from './kernel.js';
 import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
 import type { PointwiseStage } from './stage.js';
@@ -31,12 +31,11 @@ export function pointwiseBody(
   const elements = product(shape);
   const threads =
     share?.threads ?? Math.min(256, limits.maxComputeInvocationsPerWorkgroup, powerOfTwoFrom(elements));
-  const rows = stage.shape[firstAxis]!;
-  const ofTile = tile === null ? elements : (elements / rows) * tile.rows;
+  const { ofTile, tiles } = tiling(elements, stage.shape[firstAxis] ?? 1, tile);
   const groupsOfTile = Math.ceil(ofTile / threads);
   return {
     threads,
-    groups: groupsOfTile * (tile === null ? 1 : Math.ceil(rows / tile.rows)),
+    groups: tiles * groupsOfTile,
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,

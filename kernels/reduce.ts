@@ -2,7 +2,7 @@
 import source from '../shaders/reduce.wgsl';
 import { collapseAxes, product, unravel } from './affine.js';
 import type { Bindings } from './bindings.js';
-import type { Body, Share } from './body.js';
+import { type Body, type Share, tiling } from './body.js';
 import type { KernelLimits } from './kernel.js';
 import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
 import type { Affine, ReduceStage } from './stage.js';
@@ -65,18 +65,14 @@ export function reduceBody(
   const reduced = product(reducedDomain.shape);
   const innermostKept = outputAxes.length - 1;
   const keptIsContiguous = indicesOf(scalars).some(({ strides }) => strides[innermostKept] === 1);
+  const { ofTile, tiles } = tiling(kept, stage.kept[tile?.axis ?? 0] ?? 1, tile);
   const { outputs, lanes } =
     share === undefined
       ? split(kept, reduced, keptIsContiguous, Math.min(256, limits.maxComputeInvocationsPerWorkgroup))
-      : splitShared(
-          tile === null ? kept : (kept / stage.kept[tile.axis]!) * tile.rows,
-          reduced,
-          keptIsContiguous,
-          share,
-        );
+      : splitShared(ofTile, reduced, keptIsContiguous, share);
   return {
     threads: outputs * lanes,
-    groups: Math.ceil(kept / outputs),
+    groups: tiles * Math.ceil(ofTile / outputs),
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,

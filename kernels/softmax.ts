@@ -1,7 +1,7 @@
 /** Generates shaders/softmax.wgsl. */
 import source from '../shaders/softmax.wgsl';
 import type { Bindings } from './bindings.js';
-import type { Body, Share } from './body.js';
+import { type Body, type Share, tiling } from './body.js';
 import type { KernelLimits } from './kernel.js';
 import type { SoftmaxStage } from './stage.js';
 import { fillTemplate } from './template.js';
@@ -22,7 +22,8 @@ export function splitRows(rows: number, columns: number, limits: KernelLimits, s
     `const ROWS_PER_GROUP = ${rowsPerGroup};`,
     `const LANES = ${lanes};`,
   ];
-  return { threads: rowsPerGroup * lanes, groups: Math.ceil(rows / rowsPerGroup), constants };
+  const { ofTile, tiles } = tiling(rows, rows, share?.tile ?? null);
+  return { threads: rowsPerGroup * lanes, groups: tiles * Math.ceil(ofTile / rowsPerGroup), constants };
 }
 
 export function softmaxBody(
