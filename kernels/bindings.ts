@@ -81,6 +81,7 @@ export class Bindings {
    */
   ownTime(first: boolean): void {
     this.#clock = 'shader';
+    this.usesTime = true;
     this.#usesFirst ||= first;
   }
 

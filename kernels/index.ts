@@ -8,12 +8,12 @@ import { parallelBody } from './parallel.js';
 import { pointwiseBody } from './pointwise.js';
 import { reduceBody } from './reduce.js';
 import { scatterAddBody } from './scatter_add.js';
-import { sequenceBody } from './sequence.js';
+import { sequenceBody, stepBody } from './sequence.js';
 import { roomForProducts } from './sharing.js';
 import { softmaxBody } from './softmax.js';
 import { softmaxCrossEntropyBody } from './softmax_cross_entropy.js';
 import type { BufferSpec, GemmStage, Stage } from './stage.js';
-import { isComposed, type SequenceTask, stagesOf, type Task } from './task.js';
+import { type SequenceTask, stagesOf, type Task } from './task.js';
 
 export { type Cost, costOf } from './cost.js';
 export { type Binding, defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
@@ -58,7 +58,8 @@ interface Leaf {
 
 /** The stages of a task, in the order of `stagesOf`. */
 function leavesOf(task: Task, limits: KernelLimits): Leaf[] {
-  if (!isComposed(task)) return [{ stage: task, share: undefined }];
+  if (task.kind === 'step') return [{ stage: task.stage, share: undefined }];
+  if (task.kind !== 'sequence' && task.kind !== 'parallel') return [{ stage: task, share: undefined }];
   const threads = task.kind === 'sequence' ? task.shape.threads : task.threads;
   const room = roomForProducts(stagesOf(task), threads, limits);
   const ofSequence = ({ stages, shape }: SequenceTask): Leaf[] =>
@@ -68,13 +69,16 @@ function leavesOf(task: Task, limits: KernelLimits): Leaf[] {
     }));
   if (task.kind === 'sequence') return ofSequence(task);
   return task.parts.flatMap((part) =>
-    part.kind === 'sequence' ? ofSequence(part) : [{ stage: part, share: { threads, room, tile: null } }],
+    part.kind === 'sequence'
+      ? ofSequence(part)
+      : [{ stage: part.kind === 'step' ? part.stage : part, share: { threads, room, tile: null } }],
   );
 }
 
 /** The task's body from those of its stages. */
 function compose(task: Task, bodies: readonly Body[], bindings: Bindings): Body {
   if (task.kind === 'sequence') return sequenceBody(task, bodies, bindings);
+  if (task.kind === 'step') return stepBody(task, bodies[0]!, bindings);
   if (task.kind !== 'parallel') return bodies[0]!;
   let taken = 0;
   return parallelBody(
@@ -109,16 +113,10 @@ function quadBuffers(
 }
 
 function totalCost(task: Task): Cost {
-  if (!isComposed(task)) return costOf(task);
-  const costs =
-    task.kind === 'parallel'
-      ? task.parts.map(totalCost)
-      : task.stages.map(({ stage }) => {
-          const { flops, bytes } = costOf(stage);
-          return { flops: flops * task.chunk, bytes: bytes * task.chunk };
-        });
+  const costs = task.kind === 'parallel' ? task.parts.map(totalCost) : stagesOf(task).map(costOf);
+  const times = task.kind === 'sequence' ? task.chunk : 1;
   return {
-    flops: costs.reduce((sum, { flops }) => sum + flops, 0),
-    bytes: costs.reduce((sum, { bytes }) => sum + bytes, 0),
+    flops: times * costs.reduce((sum, { flops }) => sum + flops, 0),
+    bytes: times * costs.reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }

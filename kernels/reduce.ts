@@ -26,9 +26,8 @@ function split(kept: number, reduced: number, keptIsContiguous: boolean, threads
 
 /** The same for a workgroup of a given size: all of its invocations, and as many outputs as divide a tile. */
 function splitShared(ofTile: number, reduced: number, keptIsContiguous: boolean, { threads, tile }: Share) {
-  const wanted = keptIsContiguous ? 32 : Math.max(1, threads / powerOfTwoFrom(reduced));
-  const fitting = tile === null ? powerOfTwoFrom(ofTile) : ofTile & -ofTile;
-  const outputs = Math.min(wanted, fitting, threads);
+  const alone = split(ofTile, reduced, keptIsContiguous, threads).outputs;
+  const outputs = tile === null ? alone : Math.min(alone, ofTile & -ofTile);
   return { outputs, lanes: threads / outputs };
 }
 

@@ -3,15 +3,13 @@ import source from '../shaders/sequence.wgsl';
 import type { Bindings } from './bindings.js';
 import { type Body, bareCode } from './body.js';
 import { suffixed } from './namespace.js';
-import type { SequenceTask } from './task.js';
+import type { SequenceTask, StepTask } from './task.js';
 import { fillTemplate } from './template.js';
 
 /** @param bodies those of the task's stages, each in tiles of its rows. */
 export function sequenceBody(task: SequenceTask, bodies: readonly Body[], bindings: Bindings): Body {
-  const { first, count, direction, chunk, rows, shape } = task;
+  const { rows, shape } = task;
   const tiles = Math.ceil(rows / shape.tileRows);
-  const isChunked = chunk < count;
-  bindings.ownTime(isChunked);
   const stages = bodies.map((body, n) => suffixed(bareCode(body), `_${n}`));
   const step = bodies.flatMap(({ groups }, n) => {
     const ofTile = groups / tiles;
@@ -27,21 +25,35 @@ export function sequenceBody(task: SequenceTask, bodies: readonly Body[], bindin
           ];
     return [...calls, 'storageBarrier();'];
   });
-  return {
-    threads: shape.threads,
-    groups: tiles,
-    inFrame: (frame) =>
-      fillTemplate(source, {
-        ...frame,
-        constants: [
-          `const FIRST = ${first};`,
-          `const DIRECTION = ${direction};`,
-          `const COUNT = ${count};`,
-          `const CHUNK = ${chunk};`,
-        ],
-        stages: stages.flatMap((stage) => [stage, '']),
-        begin: [`let begin = ${isChunked ? 'first.t' : '0'};`],
-        step,
-      }),
-  };
+  return { threads: shape.threads, groups: tiles, inFrame: overTime(task, stages, step, bindings) };
+}
+
+/** One step of one stage. */
+export function stepBody(task: StepTask, body: Body, bindings: Bindings): Body {
+  const stage = suffixed(bareCode(body), '_0');
+  const step = ['run_0(workgroup, thread);'];
+  return { ...body, inFrame: overTime({ ...task, chunk: 1 }, [stage], step, bindings) };
+}
+
+function overTime(
+  { first, count, direction, chunk }: Pick<SequenceTask, 'first' | 'count' | 'direction' | 'chunk'>,
+  stages: readonly string[],
+  step: readonly string[],
+  bindings: Bindings,
+): Body['inFrame'] {
+  const isChunked = chunk < count;
+  bindings.ownTime(isChunked);
+  return (frame) =>
+    fillTemplate(source, {
+      ...frame,
+      constants: [
+        `const FIRST = ${first};`,
+        `const DIRECTION = ${direction};`,
+        `const COUNT = ${count};`,
+        `const CHUNK = ${chunk};`,
+      ],
+      stages: stages.flatMap((stage) => [stage, '']),
+      begin: [`let begin = ${isChunked ? 'first.t' : '0'};`],
+      step,
+    });
 }

@@ -3,7 +3,7 @@ import { costOf } from './cost.js';
 import { fastestTile, timesFilled, timesIdle } from './gemm_tile.js';
 import type { KernelLimits } from './kernel.js';
 import type { Stage } from './stage.js';
-import type { RowStage, SequenceShape } from './task.js';
+import { type Part, type RowStage, type SequenceShape, stagesOf } from './task.js';
 
 /** Bytes of workgroup memory for each invocation, of stages that have no choice. */
 const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
@@ -50,13 +50,13 @@ function timeOfStep(
   rows: number,
   { tileRows, threads }: SequenceShape,
   limits: KernelLimits,
-): number | undefined {
-  if (threads > limits.maxComputeInvocationsPerWorkgroup) return undefined;
-  const room = roomForProducts(
+  room = roomForProducts(
     stages.map(({ stage }) => stage),
     threads,
     limits,
-  );
+  ),
+): number | undefined {
+  if (threads > limits.maxComputeInvocationsPerWorkgroup) return undefined;
   const tiles = Math.ceil(rows / tileRows);
   const filled = timesFilled(tiles, threads, limits);
   let time = 0;
@@ -77,4 +77,48 @@ export function timeAlone(stage: Stage, limits: KernelLimits): number {
     return time * timesIdle(beside, tile.threadsX * tile.threadsY, limits);
   }
   return costOf(stage).flops / 2 / limits.parallelInvocations;
+}
+
+/** The expected time of one dispatch, in an invocation's multiply-adds. */
+export function timeOf(part: Part, limits: KernelLimits): number {
+  if (part.kind === 'step') return timeAlone(part.stage, limits);
+  if (part.kind !== 'sequence') return timeAlone(part, limits);
+  return part.chunk * timeOfStep(part.stages, part.rows, part.shape, limits)!;
+}
+
+/** Whether a dispatch has so few workgroups that others could run beside them. */
+export function leavesCoresIdle(part: Part, limits: KernelLimits): boolean {
+  if (part.kind === 'step') return leavesCoresIdle(part.stage, limits);
+  if (part.kind === 'sequence') {
+    const { rows, shape } = part;
+    return timesIdle(Math.ceil(rows / shape.tileRows), shape.threads, limits) > 1;
+  }
+  if (part.kind !== 'gemm') return false;
+  const { tile, beside } = fastestTile(part, limits)!;
+  return timesIdle(beside, tile.threadsX * tile.threadsY, limits) > 1;
+}
+
+/**
+ * Invocations of a workgroup of parts side by side: those of the sequences among them, which must agree, else the
+ * number at which the products are expected to take the least time.
+ * @returns undefined when none suits all.
+ */
+export function fastestThreads(parts: readonly Part[], limits: KernelLimits): number | undefined {
+  const stages = parts.flatMap(stagesOf);
+  const wanted = new Set(parts.flatMap((part) => (part.kind === 'sequence' ? [part.shape.threads] : [])));
+  if (wanted.size > 1) return undefined;
+  let best: { threads: number; time: number } | undefined;
+  for (const threads of wanted.size === 1 ? wanted : [256, 128, 64]) {
+    if (threads > limits.maxComputeInvocationsPerWorkgroup) continue;
+    const room = roomForProducts(stages, threads, limits);
+    const times = parts.map((part) => {
+      if (part.kind === 'sequence') return timeOfStep(part.stages, part.rows, part.shape, limits, room);
+      const stage = part.kind === 'step' ? part.stage : part;
+      return stage.kind === 'gemm' ? fastestTile(stage, limits, { threads, room, tile: null })?.time : 0;
+    });
+    if (times.some((time) => time === undefined)) continue;
+    const time = times.reduce<number>((sum, each) => sum + each!, 0);
+    if (best === undefined || time < best.time) best = { threads, time };
+  }
+  return best?.threads;
 }

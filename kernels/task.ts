@@ -4,7 +4,19 @@
  */
 import type { Stage } from './stage.js';
 
-export type Task = Stage | SequenceTask | ParallelTask;
+export type Task = Stage | StepTask | SequenceTask | ParallelTask;
+
+/**
+ * A stage of a loop whose dispatch knows how many steps were done before it, n, and runs at t = first + n * direction:
+ * stages of loops that run in different directions can share a dispatch.
+ */
+export interface StepTask {
+  readonly kind: 'step';
+  readonly first: number;
+  readonly count: number;
+  readonly direction: 1 | -1;
+  readonly stage: Stage;
+}
 
 /**
  * Stages for t = first, first + direction, ..., `count` times, all of them at each t in order. A workgroup owns
@@ -39,17 +51,18 @@ export interface SequenceShape {
 /** Tasks of as many dispatches each, no two of which touch what the other writes. */
 export interface ParallelTask {
   readonly kind: 'parallel';
-  readonly parts: readonly (Stage | SequenceTask)[];
+  readonly parts: readonly Part[];
   /** Invocations of a workgroup: those of the sequences among the parts. */
   readonly threads: number;
 }
 
-export const isComposed = (task: Task): task is SequenceTask | ParallelTask =>
-  task.kind === 'sequence' || task.kind === 'parallel';
+/** What can stand beside others. */
+export type Part = Stage | StepTask | SequenceTask;
 
 /** The stages of a task, those of a sequence once. */
 export function stagesOf(task: Task): Stage[] {
   if (task.kind === 'sequence') return task.stages.map(({ stage }) => stage);
+  if (task.kind === 'step') return [task.stage];
   return task.kind === 'parallel' ? task.parts.flatMap(stagesOf) : [task];
 }
 

@@ -5,13 +5,15 @@ import { fastestShape, timeAlone } from '../../kernels/sharing.js';
 import type { BufferSpec } from '../../kernels/stage.js';
 import { dispatchesOf, type SequenceTask, type Task } from '../../kernels/task.js';
 import { planRows } from './rows.js';
-import type { Loop, Schedule } from './schedule.js';
+import type { LabelledStage, Loop, Schedule } from './schedule.js';
+import { placeSideBySide } from './side-by-side.js';
 
 /**
- * How loops over time run: every stage of every step a dispatch; or all steps in one dispatch, where a step keeps to
- * the rows of the batch; or, for each loop, whichever is expected to be faster.
+ * What shares a dispatch. 'none': every stage of every step is a dispatch of its own. 'all': a loop is one dispatch
+ * where its step keeps to the rows of the batch, and so are stages and loops that do not wait for each other. 'auto':
+ * where that is expected to be faster.
  */
-export type Composition = 'steps' | 'sequence' | 'auto';
+export type Composition = 'none' | 'all' | 'auto';
 
 export interface LabelledTask {
   readonly kind: 'task';
@@ -47,22 +49,27 @@ export function compose(
   limits: KernelLimits,
   composition: Composition,
 ): ComposedSchedule {
-  return {
-    buffers: schedule.buffers,
-    steps: schedule.steps.map((step): LabelledTask | TaskLoop => {
-      if (step.kind === 'stage') return { kind: 'task', label: step.label, task: step.stage };
-      const sequence = composition === 'steps' ? null : sequenceOf(step, limits, composition);
-      if (sequence === null)
-        return {
-          ...step,
-          tasks: step.stages.map(({ label, stage }) => ({ kind: 'task', label, task: stage })),
-        };
-      return { kind: 'task', label: step.stages.map(({ label }) => label).join('; '), task: sequence };
-    }),
-  };
+  const { buffers } = schedule;
+  const apart = (step: Loop): TaskLoop => ({ ...step, tasks: step.stages.map(alone) });
+  if (composition === 'none')
+    return {
+      buffers,
+      steps: schedule.steps.map((step) => (step.kind === 'stage' ? alone(step) : apart(step))),
+    };
+  const steps = schedule.steps.map((step): LabelledTask | TaskLoop => {
+    if (step.kind === 'stage') return alone(step);
+    const task = sequenceOf(step, limits, composition);
+    return task === null
+      ? apart(step)
+      : { kind: 'task', label: step.stages.map(({ label }) => label).join('; '), task };
+  });
+  return { buffers, steps: placeSideBySide(steps, limits, composition) };
 }
 
-/** The loop as one task; null when a step mixes rows, when no kernel holds it, or when its steps are faster apart. */
+const alone = ({ label, stage }: LabelledStage): LabelledTask => ({ kind: 'task', label, task: stage });
+
+/** The loop as one task; null when a step mixes rows, when no kernel holds it, when it would take
+ * as many dispatches, or when its steps are faster apart. */
 function sequenceOf(loop: Loop, limits: KernelLimits, composition: Composition): SequenceTask | null {
   const plan = planRows(loop);
   if (plan === null) return null;
@@ -74,6 +81,7 @@ function sequenceOf(loop: Loop, limits: KernelLimits, composition: Composition):
   const { first, count, direction } = loop;
   const flops = stages.reduce((sum, { stage }) => sum + costOf(stage).flops, 0);
   const dispatches = Math.ceil(count / Math.max(1, Math.floor(MOST_FLOPS / flops)));
+  if (dispatches === count * stages.length) return null;
   const chunk = Math.ceil(count / dispatches);
   return { kind: 'sequence', first, count, direction, chunk, rows, stages, shape: fastest.shape };
 }

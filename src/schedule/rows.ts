@@ -49,7 +49,7 @@ export function planRows(loop: Loop): RowPlan | null {
   return null;
 }
 
-export const timesOf = ({ first, count, direction }: Loop): Times => ({
+export const timesOf = ({ first, count, direction }: Pick<Loop, 'first' | 'count' | 'direction'>): Times => ({
   first,
   last: first + direction * (count - 1),
 });

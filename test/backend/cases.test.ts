@@ -6,7 +6,8 @@ import { backendCases, type ScheduledBackend } from '../support/backend-cases.js
 
 const backends: Readonly<Record<string, () => Promise<ScheduledBackend>>> = {
   'the CPU in float32': async () => new Float32Backend(),
-  WebGPU: () => createDawnBackend(),
+  'WebGPU, stage by stage': () => createDawnBackend(undefined, { composition: 'none' }),
+  'WebGPU, composed': () => createDawnBackend(undefined, { composition: 'all' }),
 };
 
 describe.each(Object.entries(backends))('%s', (where, open) => {

@@ -1,0 +1,49 @@
+/** Which tasks wait for which: those of one level wait for none of each other. */
+import type { Stage } from '../../kernels/stage.js';
+import { accessesOf } from './accesses.js';
+import { areDisjoint, type Footprint, footprintOf, type Times } from './footprint.js';
+
+/** A stage at all the times at which it runs. */
+export interface TimedStage {
+  readonly stage: Stage;
+  readonly times: Times;
+}
+
+interface Traffic {
+  readonly reads: readonly Footprint[];
+  readonly writes: readonly Footprint[];
+}
+
+/**
+ * A number for each list of stages, from 0 on. Lists of one level may run side by side or in any order, after those
+ * of all levels below: none reads or writes what another one writes.
+ */
+export function levelsOf(tasks: readonly (readonly TimedStage[])[]): number[] {
+  const traffic = tasks.map(trafficOf);
+  const levels: number[] = [];
+  traffic.forEach((own, n) => {
+    let level = 0;
+    for (let earlier = 0; earlier < n; earlier++)
+      if (levels[earlier]! >= level && conflict(own, traffic[earlier]!)) level = levels[earlier]! + 1;
+    levels.push(level);
+  });
+  return levels;
+}
+
+function trafficOf(stages: readonly TimedStage[]): Traffic {
+  const all = stages.flatMap(({ stage, times }) =>
+    accessesOf(stage).map((access) => ({
+      direction: access.direction,
+      footprint: footprintOf(access, times),
+    })),
+  );
+  const of = (wanted: 'read' | 'write') =>
+    all.filter(({ direction }) => direction === wanted).map(({ footprint }) => footprint);
+  return { reads: of('read'), writes: of('write') };
+}
+
+const meet = (xs: readonly Footprint[], ys: readonly Footprint[]) =>
+  xs.some((x) => ys.some((y) => !areDisjoint(x, y)));
+
+const conflict = (a: Traffic, b: Traffic): boolean =>
+  meet(a.writes, b.writes) || meet(a.writes, b.reads) || meet(a.reads, b.writes);

@@ -1,0 +1,127 @@
+/** Tasks that wait for nothing of each other, as one dispatch. */
+import type { KernelLimits } from '../../kernels/kernel.js';
+import { fastestThreads, leavesCoresIdle, timeOf } from '../../kernels/sharing.js';
+import { dispatchesOf, type Part, stagesOf, stepsOfDispatch, type Task } from '../../kernels/task.js';
+import { accessesOf } from './accesses.js';
+import type { Composition, LabelledTask, TaskLoop } from './compose.js';
+import { once } from './footprint.js';
+import { levelsOf, type TimedStage } from './levels.js';
+import { timesOf } from './rows.js';
+
+type Step = LabelledTask | TaskLoop;
+
+/** Parts of one shader: it is compiled as a whole, and every part pays for the registers of the largest. */
+const MOST_PARTS = 8;
+
+/** Workgroup memory that a product wants, in bytes: fewer products share a shader where there is less. */
+const PRODUCT_BYTES = 8192;
+
+/** A task that takes longer than this many dispatches cost gains nothing by company, unless it leaves cores idle. */
+const SHORT = 4;
+
+/** The same steps, level by level, with tasks of one level joined. */
+export function placeSideBySide(
+  steps: readonly Step[],
+  limits: KernelLimits,
+  composition: Exclude<Composition, 'none'>,
+): Step[] {
+  const levels = levelsOf(steps.map(timedStages));
+  const byLevel: Step[][] = [];
+  steps.forEach((step, n) => {
+    (byLevel[levels[n]!] ??= []).push(step);
+  });
+  return byLevel.flatMap((level) => joined(level, limits, composition));
+}
+
+function timedStages(step: Step): TimedStage[] {
+  if (step.kind === 'loop')
+    return step.tasks.flatMap(({ task }) => stagesOf(task).map((stage) => ({ stage, times: timesOf(step) })));
+  const { task } = step;
+  const times = task.kind === 'sequence' ? timesOf(task) : once;
+  return stagesOf(task).map((stage) => ({ stage, times }));
+}
+
+/** The steps of a level with those joined that gain by it: tasks with tasks, and loops with loops. */
+function joined(level: readonly Step[], limits: KernelLimits, composition: 'all' | 'auto'): Step[] {
+  const mayJoin = (part: Part) => composition === 'all' || gains(part, limits);
+  const tasks = new Row(limits);
+  const loops = new Map<number, TaskLoop[]>();
+  const result: Step[] = [];
+  for (const step of level) {
+    if (step.kind === 'task' && step.task.kind !== 'parallel' && mayJoin(step.task))
+      tasks.add(step.label, step.task);
+    else if (
+      step.kind === 'loop' &&
+      step.tasks.every(({ task }) => task.kind !== 'parallel' && mayJoin(task))
+    )
+      loops.set(step.count, [...(loops.get(step.count) ?? []), step]);
+    else result.push(step);
+  }
+  return [...result, ...tasks.finished, ...[...loops.values()].flatMap((equal) => merged(equal, limits))];
+}
+
+/** Loops of equally many steps as one, the first tasks of their steps side by side, then the second. */
+function merged(loops: readonly TaskLoop[], limits: KernelLimits): readonly TaskLoop[] {
+  const [{ count }] = loops as [TaskLoop];
+  if (loops.length === 1) return loops;
+  const length = Math.max(...loops.map(({ tasks }) => tasks.length));
+  const tasks = Array.from({ length }, (_, n) => {
+    const row = new Row(limits);
+    for (const { first, direction, tasks } of loops)
+      if (tasks[n] !== undefined)
+        for (const stage of stagesOf(tasks[n].task))
+          row.add(tasks[n].label, { kind: 'step', first, count, direction, stage });
+    return row.finished;
+  });
+  return [{ kind: 'loop', first: 0, count, direction: 1, tasks: tasks.flat() }];
+}
+
+/** Parts in order, as many in one task as fit. */
+class Row {
+  readonly #done: LabelledTask[] = [];
+  #open: { readonly label: string; readonly part: Part }[] = [];
+  constructor(private readonly limits: KernelLimits) {}
+
+  add(label: string, part: Part): void {
+    const parts = [...this.#open.map((each) => each.part), part];
+    if (parallelOf(parts, this.limits) === null) this.#close();
+    this.#open.push({ label, part });
+  }
+
+  get finished(): readonly LabelledTask[] {
+    this.#close();
+    return this.#done;
+  }
+
+  #close(): void {
+    if (this.#open.length === 0) return;
+    const parts = this.#open.map(({ part }) => part);
+    const label = this.#open.map((each) => each.label).join(' | ');
+    this.#done.push({ kind: 'task', label, task: parallelOf(parts, this.limits)! });
+    this.#open = [];
+  }
+}
+
+/** Whether a task is short, or leaves room beside it. */
+const gains = (part: Part, limits: KernelLimits): boolean =>
+  timeOf(part, limits) <= SHORT * limits.dispatchCost || leavesCoresIdle(part, limits);
+
+/** The parts as one task; the part itself when it is alone, null when they do not fit into one shader. */
+function parallelOf(parts: readonly Part[], limits: KernelLimits): Task | null {
+  const [first] = parts;
+  if (parts.length === 1) return first!;
+  const stages = parts.flatMap(stagesOf);
+  const products = stages.filter(({ kind }) => kind === 'gemm').length;
+  const buffers = new Set(stages.flatMap((stage) => accessesOf(stage).map(({ ref }) => ref.buffer)));
+  const fits =
+    parts.length <= MOST_PARTS &&
+    products <= Math.max(1, limits.maxComputeWorkgroupStorageSize / PRODUCT_BYTES) &&
+    buffers.size <= limits.maxStorageBuffersPerShaderStage &&
+    parts.every((part) => keepStep(part, first!));
+  const threads = fits ? fastestThreads(parts, limits) : undefined;
+  return threads === undefined ? null : { kind: 'parallel', parts, threads };
+}
+
+/** Whether the dispatches of two tasks do as many steps each. */
+const keepStep = (a: Part, b: Part): boolean =>
+  dispatchesOf(a) === dispatchesOf(b) && (dispatchesOf(a) === 1 || stepsOfDispatch(a) === stepsOfDispatch(b));
