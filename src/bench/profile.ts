@@ -27,7 +27,7 @@ const ROUNDS = 7;
 
 /**
  * The least of some steps, which other load disturbs less than the median; the slowest stage first. On WebGPU
- * each dispatch is clocked in place; on the CPU each stage is run alone, over all its times, on an arena of
+ * each dispatch is clocked in place, one for each stage and step; on the CPU each stage is run alone, over all its times, on an arena of
  * zeros, which is a little kinder to caches. Null on an adapter without timestamps.
  */
 export async function profileWork(backend: BenchBackend, work: Work): Promise<StageProfile[] | null> {
@@ -86,7 +86,7 @@ async function clockDispatches(
   plan: Schedule,
   tensors: Tensors,
 ): Promise<Map<string, number> | null> {
-  using executable = await backend.compileSchedule(plan);
+  using executable = await backend.compileSchedule(plan, 'none');
   await executable.profile(tensors);
   const rounds: Map<string, number>[] = [];
   for (let n = 0; n < ROUNDS; n++) {

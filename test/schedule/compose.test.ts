@@ -8,7 +8,9 @@ import { trainingWork } from '../../src/bench/training-work.js';
 import { resolveWorkload } from '../../src/bench/workload.js';
 import { cells } from '../../src/cells/index.js';
 import { compose, countDispatches } from '../../src/schedule/compose.js';
+import { once } from '../../src/schedule/footprint.js';
 import { schedule } from '../../src/schedule/index.js';
+import { levelsOf, type TimedStage } from '../../src/schedule/levels.js';
 import { totals } from '../../src/schedule/print.js';
 import { planRows } from '../../src/schedule/rows.js';
 import type { Loop } from '../../src/schedule/schedule.js';
@@ -34,10 +36,11 @@ describe('composed programs keep their values, whatever the order of workgroups'
       }
   });
 
-  it.each(
-    Object.keys(cells).flatMap((name) => [false, true].map((bidirectional) => ({ name, bidirectional }))),
-  )('$name, bidirectional: $bidirectional', ({ name, bidirectional }) => {
-    const config = { cell: cells[name]!, input: 2, hidden: 4, layers: 2, bidirectional };
+  it.each([
+    ...Object.keys(cells).map((name) => ({ name, layers: 2, bidirectional: false })),
+    ...['gru', 'layer-norm-lstm'].map((name) => ({ name, layers: 1, bidirectional: true })),
+  ])('$name, $layers layers, bidirectional: $bidirectional', ({ name, layers, bidirectional }) => {
+    const config = { cell: cells[name]!, input: 2, hidden: 4, layers, bidirectional };
     // As many rows as units, so that the rows cannot be told by their number.
     const program = cellDerivatives(config, 3, 4);
     const inputs = randomInputs(program, 3, keys);
@@ -123,6 +126,33 @@ describe('dispatches of a training step', () => {
     );
     expect(new Set(composed)).toEqual(new Set(stages.map(({ stage }) => stage)));
     expect(composed.length).toBe(stages.length);
+  });
+});
+
+describe('levels', () => {
+  const at = (offset: number): Ref => ({ buffer: 0, offset, strides: [1], time: null });
+  const copy = (from: number, to: number): TimedStage[] => [
+    {
+      stage: {
+        ...{ kind: 'pointwise', shape: [4] },
+        scalars: [{ kind: 'load', ref: at(from), gather: null }],
+        stores: [{ ref: at(to), value: 0 }],
+      },
+      times: once,
+    },
+  ];
+
+  it('are apart for what is read after it is written, written after it is read, and written twice', () => {
+    expect(levelsOf([copy(0, 4), copy(4, 8)])).toEqual([0, 1]);
+    expect(levelsOf([copy(4, 8), copy(0, 4)])).toEqual([0, 1]);
+    expect(levelsOf([copy(0, 8), copy(4, 8)])).toEqual([0, 1]);
+    expect(levelsOf([copy(0, 8), copy(4, 11)])).toEqual([0, 1]); // in one element
+  });
+
+  it('are shared by what has nothing in common but what it reads', () => {
+    expect(levelsOf([copy(0, 4), copy(0, 8), copy(4, 12), copy(8, 16), copy(12, 20)])).toEqual([
+      0, 0, 1, 1, 2,
+    ]);
   });
 });
 

@@ -173,13 +173,18 @@ describe('runs', () => {
     'an LSTM over time: batch %i, features %i, width %i, %i steps',
     async (batch, features, width, steps) => {
       const schedule = lstm(batch, features, width, steps);
-      const { tensors, expected } = bind(schedule);
-      using executable = await backend.compileSchedule(schedule);
-      expect(executable.dispatches).toBe(3 + steps);
-      executable.run(tensors);
-      for (const [name, tensor] of Object.entries(tensors))
-        expectClose(await tensor.read(), expected[name]!, 5e-6, name);
-      dispose(tensors);
+      for (const [composition, dispatches] of [
+        ['none', 3 + steps],
+        ['all', 3], // the products of the inputs beside the state's copy, the loop, the state's copy back
+      ] as const) {
+        const { tensors, expected } = bind(schedule);
+        using executable = await backend.compileSchedule(schedule, composition);
+        expect(executable.dispatches).toBe(dispatches);
+        executable.run(tensors);
+        for (const [name, tensor] of Object.entries(tensors))
+          expectClose(await tensor.read(), expected[name]!, 5e-6, name);
+        dispose(tensors);
+      }
     },
   );
 
@@ -226,7 +231,7 @@ describe('runs', () => {
   it('tell the time of each stage', async () => {
     const schedule = lstm(3, 5, 7, 9);
     const { tensors } = bind(schedule);
-    using executable = await backend.compileSchedule(schedule);
+    using executable = await backend.compileSchedule(schedule, 'none');
     const times = await executable.profile(tensors);
     dispose(tensors);
     if (!backend.device.gpu.features.has('timestamp-query')) {
