@@ -72,10 +72,7 @@ function timeOfStep(
 
 /** The expected time of a stage that has a dispatch to itself, in an invocation's multiply-adds. */
 export function timeAlone(stage: Stage, limits: KernelLimits): number {
-  if (stage.kind === 'gemm') {
-    const { tile, time, beside } = fastestTile(stage, limits)!;
-    return time * timesIdle(beside, tile.threadsX * tile.threadsY, limits);
-  }
+  if (stage.kind === 'gemm') return fastestTile(stage, limits)!.time;
   return costOf(stage).flops / 2 / limits.parallelInvocations;
 }
 
@@ -86,16 +83,18 @@ export function timeOf(part: Part, limits: KernelLimits): number {
   return part.chunk * timeOfStep(part.stages, part.rows, part.shape, limits)!;
 }
 
-/** Whether a dispatch has so few workgroups that others could run beside them. */
-export function leavesCoresIdle(part: Part, limits: KernelLimits): boolean {
-  if (part.kind === 'step') return leavesCoresIdle(part.stage, limits);
+/** Whether a dispatch has so few workgroups that half of the device or more has nothing to do. */
+export function leavesHalfIdle(part: Part, limits: KernelLimits): boolean {
+  const isHalf = (groups: number, threads: number) =>
+    2 * groups * Math.min(threads, limits.coreInvocations) <= limits.parallelInvocations;
   if (part.kind === 'sequence') {
     const { rows, shape } = part;
-    return timesIdle(Math.ceil(rows / shape.tileRows), shape.threads, limits) > 1;
+    return isHalf(Math.ceil(rows / shape.tileRows), shape.threads);
   }
-  if (part.kind !== 'gemm') return false;
-  const { tile, beside } = fastestTile(part, limits)!;
-  return timesIdle(beside, tile.threadsX * tile.threadsY, limits) > 1;
+  const stage = part.kind === 'step' ? part.stage : part;
+  if (stage.kind !== 'gemm') return false;
+  const { tile, beside } = fastestTile(stage, limits)!;
+  return isHalf(beside, tile.threadsX * tile.threadsY);
 }
 
 /**

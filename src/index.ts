@@ -4,6 +4,7 @@
 export type { Backend, Executable, Numbers, Tensor } from './backend/backend.js';
 export { Float32Backend } from './backend/cpu/float32-backend.js';
 export { Float64Backend } from './backend/cpu/float64-backend.js';
+export type { WebGpuOptions } from './backend/webgpu/webgpu-backend.js';
 export { WebGpuBackend } from './backend/webgpu/webgpu-backend.js';
 // Cells, models, optimizers.
 export type { Cell, CellDefinition, CellSizes, Terms } from './cells/cell.js';
@@ -67,6 +68,7 @@ export { printProgram } from './program/print.js';
 export type { DType, Node, Op, Output, Program, Shape, Type, Value } from './program/program.js';
 export { float, int, sizeOf } from './program/program.js';
 export { tangent } from './program/tangent.js';
+export type { Composition } from './schedule/compose.js';
 export { schedule } from './schedule/index.js';
 export { printSchedule } from './schedule/print.js';
 export type { Schedule } from './schedule/schedule.js';

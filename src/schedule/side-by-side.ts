@@ -1,6 +1,6 @@
 /** Tasks that wait for nothing of each other, as one dispatch. */
 import type { KernelLimits } from '../../kernels/kernel.js';
-import { fastestThreads, leavesCoresIdle, timeOf } from '../../kernels/sharing.js';
+import { fastestThreads, leavesHalfIdle, timeOf } from '../../kernels/sharing.js';
 import { dispatchesOf, type Part, stagesOf, stepsOfDispatch, type Task } from '../../kernels/task.js';
 import { accessesOf } from './accesses.js';
 import type { Composition, LabelledTask, TaskLoop } from './compose.js';
@@ -16,7 +16,7 @@ const MOST_PARTS = 8;
 /** Workgroup memory that a product wants, in bytes: fewer products share a shader where there is less. */
 const PRODUCT_BYTES = 8192;
 
-/** A task that takes longer than this many dispatches cost gains nothing by company, unless it leaves cores idle. */
+/** A task that takes longer than this many dispatches cost gains nothing by company, unless it leaves half of the device idle. */
 const SHORT = 4;
 
 /** The same steps, level by level, with tasks of one level joined. */
@@ -104,7 +104,7 @@ class Row {
 
 /** Whether a task is short, or leaves room beside it. */
 const gains = (part: Part, limits: KernelLimits): boolean =>
-  timeOf(part, limits) <= SHORT * limits.dispatchCost || leavesCoresIdle(part, limits);
+  timeOf(part, limits) <= SHORT * limits.dispatchCost || leavesHalfIdle(part, limits);
 
 /** The parts as one task; the part itself when it is alone, null when they do not fit into one shader. */
 function parallelOf(parts: readonly Part[], limits: KernelLimits): Task | null {
