@@ -14,7 +14,7 @@ const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
   scatterAdd: 4,
 };
 
-/** Bytes of workgroup memory for each product among the stages of one shader. */
+/** Bytes of workgroup memory for each product among the stages of one shader; negative when the others do not fit. */
 export function roomForProducts(stages: readonly Stage[], threads: number, limits: KernelLimits): number {
   let room = limits.maxComputeWorkgroupStorageSize;
   let products = 0;
@@ -56,7 +56,7 @@ function timeOfStep(
     limits,
   ),
 ): number | undefined {
-  if (threads > limits.maxComputeInvocationsPerWorkgroup) return undefined;
+  if (threads > limits.maxComputeInvocationsPerWorkgroup || room < 0) return undefined;
   const tiles = Math.ceil(rows / tileRows);
   const filled = timesFilled(tiles, threads, limits);
   let time = 0;
@@ -110,6 +110,7 @@ export function fastestThreads(parts: readonly Part[], limits: KernelLimits): nu
   for (const threads of wanted.size === 1 ? wanted : [256, 128, 64]) {
     if (threads > limits.maxComputeInvocationsPerWorkgroup) continue;
     const room = roomForProducts(stages, threads, limits);
+    if (room < 0) continue;
     const times = parts.map((part) => {
       if (part.kind === 'sequence') return timeOfStep(part.stages, part.rows, part.shape, limits, room);
       const stage = part.kind === 'step' ? part.stage : part;

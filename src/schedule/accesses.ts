@@ -85,6 +85,10 @@ export function accessesOf(stage: Stage): StageAccess[] {
   }
 }
 
+/** How many buffers some stages touch together. */
+export const countBuffers = (stages: readonly Stage[]): number =>
+  new Set(stages.flatMap((stage) => accessesOf(stage).map(({ ref }) => ref.buffer))).size;
+
 /** The axes of a stage's domain that its rows may be: a tile of them is a part of the stage that can run alone. */
 export function rowAxesOf(stage: Stage, rows: number): number[] {
   const among = (shape: readonly number[]) => shape.flatMap((size, axis) => (size === rows ? [axis] : []));

@@ -4,6 +4,7 @@ import type { KernelLimits } from '../../kernels/kernel.js';
 import { fastestShape, timeAlone } from '../../kernels/sharing.js';
 import type { BufferSpec } from '../../kernels/stage.js';
 import { dispatchesOf, type SequenceTask, type Task } from '../../kernels/task.js';
+import { countBuffers } from './accesses.js';
 import { planRows } from './rows.js';
 import type { LabelledStage, Loop, Schedule } from './schedule.js';
 import { placeSideBySide } from './side-by-side.js';
@@ -41,7 +42,7 @@ export interface ComposedSchedule {
  */
 const MOST_FLOPS = 2 ** 29;
 
-/** How much longer a sequence may be expected to take: the estimates are no better, and fewer dispatches spare the host. */
+/** How much longer a sequence may be expected to take: estimates are no better, and fewer dispatches spare the host. */
 const TOLERANCE = 1.25;
 
 export function compose(
@@ -68,12 +69,16 @@ export function compose(
 
 const alone = ({ label, stage }: LabelledStage): LabelledTask => ({ kind: 'task', label, task: stage });
 
-/** The loop as one task; null when a step mixes rows, when no kernel holds it, when it would take
- * as many dispatches, or when its steps are faster apart. */
+/**
+ * The loop as one task; null when a step mixes rows, when no kernel holds it, when it would take as many dispatches,
+ * or when its steps are expected to be faster apart. A sequence has a workgroup for each tile of rows, so a large step
+ * leaves much of a GPU idle that its own dispatch would fill; what it saves is a dispatch for each stage and step.
+ */
 function sequenceOf(loop: Loop, limits: KernelLimits, composition: Composition): SequenceTask | null {
   const plan = planRows(loop);
   if (plan === null) return null;
   const { rows, stages } = plan;
+  if (countBuffers(stages.map(({ stage }) => stage)) > limits.maxStorageBuffersPerShaderStage) return null;
   const fastest = fastestShape(stages, rows, limits);
   if (fastest === undefined) return null;
   const apart = stages.reduce((sum, { stage }) => sum + timeAlone(stage, limits) + limits.dispatchCost, 0);

@@ -2,7 +2,7 @@
 import type { KernelLimits } from '../../kernels/kernel.js';
 import { fastestThreads, leavesHalfIdle, timeOf } from '../../kernels/sharing.js';
 import { dispatchesOf, type Part, stagesOf, stepsOfDispatch, type Task } from '../../kernels/task.js';
-import { accessesOf } from './accesses.js';
+import { countBuffers } from './accesses.js';
 import type { Composition, LabelledTask, TaskLoop } from './compose.js';
 import { once } from './footprint.js';
 import { levelsOf, type TimedStage } from './levels.js';
@@ -112,11 +112,10 @@ function parallelOf(parts: readonly Part[], limits: KernelLimits): Task | null {
   if (parts.length === 1) return first!;
   const stages = parts.flatMap(stagesOf);
   const products = stages.filter(({ kind }) => kind === 'gemm').length;
-  const buffers = new Set(stages.flatMap((stage) => accessesOf(stage).map(({ ref }) => ref.buffer)));
   const fits =
     parts.length <= MOST_PARTS &&
     products <= Math.max(1, limits.maxComputeWorkgroupStorageSize / PRODUCT_BYTES) &&
-    buffers.size <= limits.maxStorageBuffersPerShaderStage &&
+    countBuffers(stages) <= limits.maxStorageBuffersPerShaderStage &&
     parts.every((part) => keepStep(part, first!));
   const threads = fits ? fastestThreads(parts, limits) : undefined;
   return threads === undefined ? null : { kind: 'parallel', parts, threads };

@@ -51,6 +51,19 @@ describe('composed programs keep their values, whatever the order of workgroups'
     }
   });
 
+  it.each([
+    [1, 1],
+    [1, 3],
+    [5, 1],
+    [7, 2],
+  ])('an LSTM over %i rows and %i steps', (rows, steps) => {
+    const program = cellDerivatives({ cell: cells.lstm!, input: 2, hidden: 3, layers: 1 }, steps, rows);
+    const inputs = randomInputs(program, 3, keys);
+    const expected = interpret(program, inputs);
+    const out = runComposed(compose(schedule(program), defaultLimits, 'all'), inputs);
+    for (const key of Object.keys(expected)) expectClose(out[key]!, expected[key]!, 1e-11, key);
+  });
+
   it('of random operations and their second derivatives', () => {
     let sequences = 0;
     let loops = 0;
@@ -99,6 +112,17 @@ describe('dispatches of a training step', () => {
     const left = steps.filter((step) => step.kind === 'loop' && step.count > 1);
     // The layer norm's gradient by one-hot inputs is summed over the batch in every step.
     expect(left.length).toBe(cell === 'layer-norm-lstm' ? 1 : 0);
+  });
+
+  it('are left apart where the device binds too few buffers for them together', () => {
+    const M = plan('lstm', 'M');
+    const few = { ...defaultLimits, maxStorageBuffersPerShaderStage: 1 };
+    const stages = M.steps.reduce((sum, step) => sum + (step.kind === 'loop' ? step.count : 1), 0);
+    const count = countDispatches(compose(M, few, 'all'));
+    // The loops read the arena and the weights. A few stages touch the arena alone.
+    expect(count).toBeGreaterThan(stages - 8);
+    for (const step of compose(M, few, 'all').steps)
+      if (step.kind === 'task') expect(step.task.kind).not.toBe('sequence');
   });
 
   it('are few enough steps each that no driver takes them for a hang', () => {
