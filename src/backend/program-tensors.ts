@@ -1,4 +1,4 @@
-import type { Backend, Tensor } from '../backend/backend.js';
+import type { Backend, Tensor } from './backend.js';
 import type { Scope } from '../dispose.js';
 import { type Program, sizeOf } from '../program/program.js';
 

@@ -1,9 +1,9 @@
 /** The mean loss of a model on a finite set of sequences, and how many classes it gets right. */
 import type { Backend, Executable, Tensor } from '../backend/backend.js';
+import { programTensors, type Tensors } from '../backend/program-tensors.js';
 import { type SequenceSource, SequenceStream } from '../data/sequences.js';
 import { Scope } from '../dispose.js';
 import type { Model } from '../model/model.js';
-import { programTensors, type Tensors } from './program-tensors.js';
 import { sequenceParts } from './sequence-parts.js';
 import { evaluation, predictions } from './step-program.js';
 import type { DataEvaluator } from './training-data.js';

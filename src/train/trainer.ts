@@ -1,5 +1,6 @@
 /** The training of a model on any backend, step by step. */
 import type { Backend, Executable } from '../backend/backend.js';
+import { programTensors, resetState, type Tensors, withoutPrefix } from '../backend/program-tensors.js';
 import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
 import type { TensorMap } from '../interop/safetensors.js';
@@ -9,7 +10,6 @@ import type { Checkpoint, MetricsEntry } from './checkpoint.js';
 import { type ConfiguredStep, configuredStep, RING_LENGTH } from './configured-step.js';
 import { requireContinuation } from './continuation.js';
 import { learningRate } from './learning-rate.js';
-import { programTensors, resetState, type Tensors, withoutPrefix } from './program-tensors.js';
 import { RANDOM_STREAMS } from './random-streams.js';
 import { requireRoom } from './room.js';
 import { scalarNames } from './step-program.js';

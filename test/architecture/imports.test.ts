@@ -15,8 +15,8 @@ const rooms: Record<string, string[]> = {
   'src/data': ['src/program', 'src/interop'],
   'src/interop': [],
   'src/model': ['src/program', 'src/cells', 'src/data'],
-  'src/optim': ['src/program', 'src/curvature'],
-  'src/curvature': ['src/program', 'src/model'],
+  'src/optim': ['src/program', 'src/backend', 'src/model', 'src/curvature'],
+  'src/curvature': ['src/program', 'src/backend', 'src/model'],
   'src/train': [
     'src/program',
     'src/schedule',
