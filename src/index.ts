@@ -59,6 +59,8 @@ export type { RmsPropOptions } from './optim/rmsprop.js';
 export { rmsProp } from './optim/rmsprop.js';
 export type { SgdOptions } from './optim/sgd.js';
 export { sgd } from './optim/sgd.js';
+export type { AxisOptions, LineChart, Series as ChartSeries } from './plot/line-chart.js';
+export { lineChart } from './plot/line-chart.js';
 export { adjoint, gradient } from './program/adjoint.js';
 // Programs: built, derived, scheduled, printed.
 export type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './program/builder.js';
