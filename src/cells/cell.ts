@@ -97,29 +97,45 @@ function exampleStep(cell: Cell, sizes: CellSizes) {
   return { on, parameters, state, next: runStep(cell, on, x, state, parameters) };
 }
 
-/** A step of a cell on values: every quantity by its name. `dropped` has parts of the state as matrices see them. */
+export interface StepChanges {
+  /** Parts of the state as matrices see them, where they see others. */
+  readonly dropped?: Readonly<Record<string, Value>>;
+  /** What the derivatives by the accumulations are limited to (see Term); 0 or absent: no limit. */
+  readonly clipAccumulations?: number | undefined;
+}
+
+/** A step of a cell on values: every quantity by its name. */
 export function runStep(
   cell: Cell,
   on: Builder,
   x: Value,
   state: Readonly<Record<string, Value>>,
   parameters: Readonly<Record<string, Value>>,
-  dropped: Readonly<Record<string, Value>> = {},
+  { dropped = {}, clipAccumulations = 0 }: StepChanges = {},
 ): Record<string, Value> {
-  const terms = (values: Readonly<Record<string, Value>>, what: string, inProducts: typeof dropped = {}) =>
+  const terms = (values: typeof state, what: string, term: (value: Value, key: string) => Term) =>
     named(
-      Object.fromEntries(Object.entries(values).map(([key, v]) => [key, new Term(on, v, inProducts[key])])),
+      Object.fromEntries(Object.entries(values).map(([key, value]) => [key, term(value, key)])),
       what,
       cell.name,
     );
-  const next = cell.step(new Term(on, x), terms(state, 'state', dropped), terms(parameters, 'parameter'));
+  const before = terms(state, 'state', (value, key) => new Term(on, value, dropped[key]));
+  const next = cell.step(
+    new Term(on, x),
+    before,
+    terms(parameters, 'parameter', (value) => new Term(on, value, value, clipAccumulations)),
+  );
   for (const key of [...Object.keys(state), cell.output])
     if (next[key] === undefined)
       throw new KronogradError('PROGRAM', `the step gives no '${key}'`, {
         where: `cell '${cell.name}'`,
         fix: `return it beside ${Object.keys(next).join(', ')}`,
       });
-  return Object.fromEntries(Object.entries(next).map(([key, term]) => [key, term.value]));
+  // A state that the next step reads through a nonlinearity is an argument of one now; and what is leaves the step as
+  // it was read: its derivative is one, wherever it comes from.
+  for (const key of Object.keys(state)) if (before[key]!.isArgument) next[key]!.asArgument();
+  const read = (term: Term) => (term.isArgument ? term.asArgument() : term).value;
+  return Object.fromEntries(Object.entries(next).map(([key, term]) => [key, read(term)]));
 }
 
 /** Terms that refuse to be asked for a name they do not have. */

@@ -16,6 +16,7 @@ export interface TrainOptions {
   readonly network?: string;
   readonly bidirectional?: boolean;
   readonly cell?: string;
+  readonly heads?: number;
   readonly hidden?: number;
   readonly layers?: number;
   readonly batch?: number;
@@ -25,6 +26,7 @@ export interface TrainOptions {
   readonly lr?: number;
   readonly clip?: number;
   readonly clipValue?: number;
+  readonly clipAccumulations?: number;
   readonly dropout?: number;
   readonly recurrentDropout?: number;
   readonly zoneout?: number;
@@ -56,6 +58,7 @@ export function addTrainOptions(command: Command): Command {
   command.option('--network <name>', `on sequences: ${NETWORKS.join(', ')}`);
   command.option('--bidirectional', 'on sequences, in both directions of time');
   command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
+  number('--heads', 'n', 'heads of multi-head-lstm');
   number('--hidden', 'n', 'units of each layer');
   number('--layers', 'n', 'recurrent layers, stacked');
   number('--batch', 'n', 'places of the text read side by side');
@@ -65,6 +68,11 @@ export function addTrainOptions(command: Command): Command {
   number('--lr', 'x', 'the largest learning rate');
   number('--clip', 'x', 'the global norm that gradients are clipped to; 0 for no clipping');
   number('--clip-value', 'x', 'what each element of the gradient is limited to; 0 for no limit');
+  number(
+    '--clip-accumulations',
+    'x',
+    'what derivatives inside BPTT are limited to, step by step; 0 for no limit',
+  );
   number('--dropout', 'p', 'the probability that a unit between two layers is dropped');
   number(
     '--recurrent-dropout',

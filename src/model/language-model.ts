@@ -1,5 +1,4 @@
 /** A character language model: embedding or one-hot input, stacked recurrent layers, a linear head. */
-import { cellNamed } from '../cells/index.js';
 import type { Builder } from '../program/builder.js';
 import { int, type Shape, type Type, type Value } from '../program/program.js';
 import { meanWeight, softmaxCrossEntropy } from './losses.js';
@@ -8,19 +7,17 @@ import { linearSpecs, Parameters } from './parameters.js';
 import {
   type Dropout,
   isRandom,
-  type Noise,
   outputFeatures,
   type RecurrentConfig,
+  type RecurrentOptions,
   recurrent,
+  recurrentConfig,
   recurrentSpecs,
   stateShapes,
 } from './recurrent.js';
 
-export interface LanguageModelConfig extends Noise {
-  readonly cell: string;
+export interface LanguageModelConfig extends RecurrentOptions {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
   /** Features of a learned embedding, or classes fed as one-hot vectors. */
   readonly embedding: number | 'one-hot';
 }
@@ -31,10 +28,8 @@ export class LanguageModel implements Model {
   readonly #recurrent: RecurrentConfig;
 
   constructor(readonly config: LanguageModelConfig) {
-    const { vocabulary, hidden, layers, embedding, recurrentDropout = 0, zoneout = 0 } = config;
-    const cell = cellNamed(config.cell);
-    const input = embedding === 'one-hot' ? vocabulary : embedding;
-    this.#recurrent = { cell, input, hidden, layers, recurrentDropout, zoneout };
+    const { vocabulary, embedding } = config;
+    this.#recurrent = recurrentConfig(config, { input: embedding === 'one-hot' ? vocabulary : embedding });
     this.isRandom = isRandom(config);
     this.parameters = new Parameters([
       // As PyTorch's embeddings begin.

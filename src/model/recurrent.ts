@@ -1,8 +1,10 @@
 /** Recurrent layers: a cell run over time, stacked, in one direction or both, with PyTorch's names and layout. */
 import { type Cell, type CellSizes, outputFeatures as cellOutput, runStep } from '../cells/cell.js';
+import { cellNamed } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { type Shape, sizeOf, type Value } from '../program/program.js';
+import { requireNumber } from '../ranges.js';
 import type { ParameterSpec } from './parameters.js';
 
 export interface RecurrentConfig {
@@ -24,6 +26,31 @@ export interface RecurrentConfig {
    * used, each takes what is expected of it. 0 unless given.
    */
   readonly zoneout?: number;
+  /**
+   * What the derivatives by the cells' accumulations, the arguments of their gates, are limited to inside BPTT, step by
+   * step (Sherstinsky, notes 20 and 25, which take 1; Graves 2013): no gradient then, but bounded. 0 unless given: no
+   * limit. Curvature products are those of the limited derivative.
+   */
+  readonly clipAccumulations?: number;
+}
+
+/** What a model lets choose of its recurrent layers. */
+export interface RecurrentOptions
+  extends Noise,
+    Pick<RecurrentConfig, 'hidden' | 'layers' | 'clipAccumulations'> {
+  /** By its name in `src/cells/index.ts`. */
+  readonly cell: string;
+  /** Of `multi-head-lstm`, which has 4 unless given. */
+  readonly heads?: number | undefined;
+}
+
+/** @throws KronogradError OPTION for an unknown cell, and for heads of a cell that has none. */
+export function recurrentConfig(
+  { cell, heads, hidden, layers, recurrentDropout = 0, zoneout = 0, clipAccumulations = 0 }: RecurrentOptions,
+  sizes: Pick<RecurrentConfig, 'input' | 'bidirectional' | 'projection'>,
+): RecurrentConfig {
+  const noise = { recurrentDropout, zoneout };
+  return { cell: cellNamed(cell, { heads }), ...sizes, hidden, layers, ...noise, clipAccumulations };
 }
 
 export interface Dropout {
@@ -119,10 +146,10 @@ export function recurrent(
         names.map((n) => [n, inputs.parameter(`${n}_l${layer}${suffix}`)]),
       );
       const direction = d === 0 ? 1 : -1;
-      const { recurrentDropout, zoneout } = config;
+      const { recurrentDropout, zoneout, clipAccumulations } = config;
       const noise = { recurrentDropout, zoneout, key: inputs.key, index };
       const result = recurrentLayer(on, config.cell, {
-        ...{ x, state, parameters, direction, mask: inputs.mask, noise },
+        ...{ x, state, parameters, direction, mask: inputs.mask, noise, clipAccumulations },
       });
       for (const [name, value] of Object.entries(result.state)) (finals[name] ??= []).push(value);
       return result.output;
@@ -164,6 +191,8 @@ export interface LayerInputs {
   /** Quantities of the step, by name, whose values at every step are wanted. */
   readonly observe?: readonly string[];
   readonly noise?: LayerNoise | undefined;
+  /** As in RecurrentConfig. */
+  readonly clipAccumulations?: number | undefined;
 }
 
 export interface LayerResult {
@@ -177,11 +206,12 @@ export interface LayerResult {
 
 /** One cell over time, in one direction. */
 export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): LayerResult {
-  const { x, state, parameters, direction = 1, mask, observe = [], noise } = inputs;
+  const { x, state, parameters, direction = 1, mask, observe = [], noise, clipAccumulations = 0 } = inputs;
   const stateNames = Object.keys(state);
   const parameterNames = Object.keys(parameters);
   const name = (names: string[], values: readonly Value[]) =>
     Object.fromEntries(names.map((n, i) => [n, values[i]!]));
+  requireNumber(clipAccumulations, 'clipAccumulations', { min: 0 });
   const seen = cell.window > 1 ? lookAhead(on, x, cell.window, mask) : x;
   const length = x.type.shape[0]!;
   const masks = noise ? dropoutMasks(on, cell, state, noise) : {};
@@ -199,7 +229,10 @@ export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): La
       const dropped = Object.fromEntries(
         Object.keys(masks).map((n, i) => [n, body.mul(before[n]!, constants[parameterNames.length + i]!)]),
       );
-      const next = runStep(cell, body, xs[0]!, before, name(parameterNames, constants), dropped);
+      const next = runStep(cell, body, xs[0]!, before, name(parameterNames, constants), {
+        dropped,
+        clipAccumulations,
+      });
       const zoned = zoneOut(
         body,
         { before, next, draws: xs.slice(1, 1 + zones.length) },

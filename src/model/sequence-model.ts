@@ -2,7 +2,6 @@
  * Sequences in, one output or one for each step out: recurrent layers of any cell and a linear head, with dot-product
  * attention between them or without.
  */
-import { cellNamed } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { float, int, type Shape, type Type, type Value } from '../program/program.js';
@@ -12,23 +11,21 @@ import type { Model, ModelInputs, ModelOutputs } from './model.js';
 import { linearSpecs, Parameters } from './parameters.js';
 import {
   isRandom,
-  type Noise,
   outputFeatures,
   type RecurrentConfig,
+  type RecurrentOptions,
   recurrent,
+  recurrentConfig,
   recurrentSpecs,
   stateShapes,
 } from './recurrent.js';
 import { type SequenceTargets, targetTypes } from './sequence-targets.js';
 
-export interface SequenceModelConfig extends SequenceTargets, Noise {
-  readonly cell: string;
+export interface SequenceModelConfig extends SequenceTargets, RecurrentOptions {
   /** Features of a step; of a one-hot input, the number of classes. */
   readonly features: number;
   /** Steps are classes, fed as one-hot vectors. */
   readonly oneHot?: boolean;
-  readonly hidden: number;
-  readonly layers: number;
   readonly bidirectional?: boolean;
   /** Features of the projected output of each layer; 0 or absent: no projection. */
   readonly projection?: number;
@@ -48,16 +45,13 @@ export class SequenceModel implements Model {
 
   /** @throws KronogradError OPTION for an unknown cell, and for attention to the past in both directions of time. */
   constructor(readonly config: SequenceModelConfig) {
-    const { features, hidden, layers, bidirectional = false, projection = 0, attention = false } = config;
+    const { features, bidirectional = false, projection = 0, attention = false } = config;
     if (attention && bidirectional)
       throw new KronogradError('OPTION', 'attention to the steps so far has one direction of time', {
         where: 'bidirectional',
         fix: 'leave out either of the two',
       });
-    const cell = cellNamed(config.cell);
-    const { recurrentDropout = 0, zoneout = 0 } = config;
-    const sizes = { input: features, hidden, layers, bidirectional, projection };
-    this.#recurrent = { cell, ...sizes, recurrentDropout, zoneout };
+    this.#recurrent = recurrentConfig(config, { input: features, bidirectional, projection });
     this.isRandom = isRandom(config);
     this.parameters = new Parameters([
       ...recurrentSpecs(this.#recurrent),

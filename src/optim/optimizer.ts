@@ -34,8 +34,7 @@ export function withDecay(
 
 /** Every element of the gradient limited to -limit .. limit; 0: left as it is. */
 export function clipByValue(on: Builder, gradient: Value, limit: number): Value {
-  if (limit === 0) return gradient;
-  return on.call('max', on.constant(-limit), on.call('min', on.constant(limit), gradient));
+  return limit === 0 ? gradient : on.clamp(gradient, limit);
 }
 
 /** The gradient scaled down to a norm of at most `limit`, and the norm it had: max|g| untouched below it. */

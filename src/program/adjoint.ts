@@ -165,7 +165,7 @@ function reverseNode(
       return;
     }
     case 'reshape':
-      whole(x, on.reshape(z, x.type.shape));
+      whole(x, on.reshape(op.adjointLimit === undefined ? z : on.clamp(z, op.adjointLimit), x.type.shape));
       return;
     case 'broadcast':
       whole(x, unbroadcast(on, z, x.type.shape));

@@ -1,5 +1,6 @@
 /** Builds programs: checks shapes, merges equal nodes, and simplifies what algebra makes plain. */
 import { KronogradError } from '../errors.js';
+import { requireNumber } from '../ranges.js';
 import { type Algebra, type FunctionName, functions } from './functions.js';
 import {
   bodyInputs,
@@ -124,6 +125,11 @@ export class Builder implements Algebra<Value> {
     return this.call('mul', a, b);
   }
 
+  /** Each element limited to -limit .. limit. */
+  clamp(x: Value, limit: number): Value {
+    return this.call('max', this.constant(-limit), this.call('min', this.constant(limit), x));
+  }
+
   /** [m,k] x [k,n], or the same in batches; a flag says that an operand is stored transposed. */
   gemm(a: Value, b: Value, { transA = false, transB = false } = {}): Value {
     return this.#node({ kind: 'gemm', transA, transB }, [a, b]);
@@ -151,8 +157,20 @@ export class Builder implements Algebra<Value> {
 
   reshape(x: Value, shape: Shape): Value {
     if (sameShape(x.type.shape, shape)) return x;
-    if (x.node.op.kind === 'reshape') return this.reshape(x.node.inputs[0]!, shape);
+    const { op, inputs } = x.node;
+    if (op.kind === 'reshape' && op.adjointLimit === undefined) return this.reshape(inputs[0]!, shape);
     return this.#node({ kind: 'reshape', shape: [...shape] }, [x]);
+  }
+
+  /**
+   * x, whose adjoint is limited to -limit .. limit in each element: clipping of derivatives inside BPTT. Its tangent is
+   * x's own. What the adjoint gives is then the derivative of nothing, and its tangent, a Hessian-vector product
+   * otherwise, is that of the limited derivative: 0 where it is clipped.
+   * @throws KronogradError OPTION unless the limit is above 0.
+   */
+  clipAdjoint(x: Value, limit: number): Value {
+    requireNumber(limit, 'limit', { above: 0 });
+    return this.#node({ kind: 'reshape', shape: x.type.shape, adjointLimit: limit }, [x]);
   }
 
   broadcast(x: Value, shape: Shape): Value {
@@ -162,6 +180,12 @@ export class Builder implements Algebra<Value> {
 
   transpose(x: Value, permutation: readonly number[]): Value {
     if (permutation.every((p, i) => p === i)) return x;
+    const { op, inputs } = x.node;
+    if (op.kind === 'transpose')
+      return this.transpose(
+        inputs[0]!,
+        permutation.map((p) => op.permutation[p]!),
+      );
     return this.#node({ kind: 'transpose', permutation: [...permutation] }, [x]);
   }
 

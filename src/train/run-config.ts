@@ -1,5 +1,6 @@
-import { cells } from '../cells/index.js';
+import { cellNamed, cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
+import type { RecurrentOptions } from '../model/recurrent.js';
 import {
   refused,
   requireBoolean,
@@ -18,6 +19,8 @@ export const BACKENDS = ['auto', 'webgpu', 'cpu'] as const;
 export interface RunConfig {
   /** The recurrent cell, by its name in `src/cells/index.ts`. */
   readonly cell: string;
+  /** Heads of `multi-head-lstm`; without it, as many as the cell has by itself. */
+  readonly heads?: number;
   /** Units of each layer. */
   readonly hidden: number;
   /** Recurrent layers, stacked. */
@@ -34,6 +37,8 @@ export interface RunConfig {
   readonly clip: number;
   /** What each element of the gradient is limited to, after `clip`; 0 for no limit. */
   readonly clipValue: number;
+  /** What the derivatives by the cells' accumulations are limited to inside BPTT, at each step; 0 for no limit. */
+  readonly clipAccumulations: number;
   /** The probability that a unit between two layers is dropped in training. */
   readonly dropout: number;
   /** The share of h' that the products of a sequence's steps do not see in training, the same at each step. */
@@ -79,6 +84,7 @@ export const RUN_DEFAULTS: RunConfig = {
   lr: 0.002,
   clip: 5,
   clipValue: 0,
+  clipAccumulations: 0,
   dropout: 0,
   recurrentDropout: 0,
   zoneout: 0,
@@ -116,6 +122,7 @@ export type Checks<Config> = { readonly [Key in keyof Config]-?: Check<NonNullab
 
 export const RUN_CHECKS: Checks<RunConfig> = {
   cell: (value, where) => requireChoice(value, where, CELLS),
+  heads: integer(WIDTH),
   hidden: integer(WIDTH),
   layers: integer(LAYERS),
   batch: integer(LENGTH),
@@ -124,6 +131,7 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   lr: (value, where) => requireNumber(value, where, { above: 0 }),
   clip: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   clipValue: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
+  clipAccumulations: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   dropout: requireShare,
   recurrentDropout: requireShare,
   zoneout: requireShare,
@@ -173,7 +181,14 @@ export function resolveConfig<Config extends RunConfig>(
   if (config.steps !== undefined && config.warmup >= config.steps) {
     throw refused(config.warmup, where('warmup'), `an integer below the number of steps, ${config.steps}`);
   }
+  if (config.heads !== undefined) cellNamed(config.cell, config);
   return config;
+}
+
+/** The part of a configuration that makes the recurrent layers what they are. */
+export function recurrentOptions(config: RunConfig): RecurrentOptions {
+  const { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations } = config;
+  return { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations };
 }
 
 /** For runs without validation. @throws KronogradError OPTION */

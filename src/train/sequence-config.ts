@@ -37,6 +37,7 @@ export const SEQUENCE_DEFAULTS: SequenceTrainConfig = {
 export const SEQUENCE_MODEL_KEYS = [
   'network',
   'cell',
+  'heads',
   'hidden',
   'layers',
   'bidirectional',

@@ -6,7 +6,7 @@ import { FeedForwardModel } from '../model/feedforward-model.js';
 import type { LossName } from '../model/losses.js';
 import type { Model } from '../model/model.js';
 import { SequenceModel } from '../model/sequence-model.js';
-import { requireNoPlateau, stepsOf } from './run-config.js';
+import { recurrentOptions, requireNoPlateau, stepsOf } from './run-config.js';
 import { SEQUENCE_MODEL_KEYS, type SequenceTrainConfig } from './sequence-config.js';
 import { SequenceEvaluator } from './sequence-evaluator.js';
 import { firstOf, sequenceParts } from './sequence-parts.js';
@@ -65,23 +65,13 @@ export class SequenceData implements TrainingData<SequenceSource> {
    * attention in both directions.
    */
   model(config: SequenceTrainConfig): Model {
-    const { network, cell, hidden, layers, bidirectional, recurrentDropout, zoneout } = config;
+    const { network, hidden, layers, bidirectional } = config;
     const { steps, features, target, masked } = this.#sets.training;
     const targets = { outputs: target.size, perStep: target.perStep, loss: this.loss };
     if (network !== 'feed-forward') {
       const attention = network === 'attention';
-      return new SequenceModel({
-        cell,
-        features,
-        hidden,
-        layers,
-        bidirectional,
-        attention,
-        masked,
-        recurrentDropout,
-        zoneout,
-        ...targets,
-      });
+      const sizes = { features, bidirectional, attention, masked };
+      return new SequenceModel({ ...recurrentOptions(config), ...sizes, ...targets });
     }
     if (masked)
       throw new KronogradError('OPTION', 'a feed-forward network takes sequences of one length only', {
