@@ -83,6 +83,7 @@ export type { FitEvent, FitOptions, FitResult, Measured, Validation } from './tr
 export { fit } from './train/fit.js';
 export type { LearningRateConfig } from './train/learning-rate.js';
 export { learningRate } from './train/learning-rate.js';
+export type { ParameterGroup } from './train/parameter-groups.js';
 export type { RunConfig } from './train/run-config.js';
 export type { SampleOptions } from './train/sampler.js';
 export { sample } from './train/sampler.js';

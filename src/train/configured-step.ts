@@ -2,6 +2,7 @@ import type { Model } from '../model/model.js';
 import { optimizerNamed } from '../optim/index.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import type { Program } from '../program/program.js';
+import { groupVectors } from './parameter-groups.js';
 import type { RunConfig } from './run-config.js';
 import { trainingStep } from './step-program.js';
 import type { TrainingData } from './training-data.js';
@@ -13,20 +14,22 @@ export interface ConfiguredStep {
   readonly model: Model;
   readonly optimizer: Optimizer;
   readonly program: Program;
+  /** What the program's input `groups` holds; null where it has none. */
+  readonly groups: Float32Array | null;
 }
 
-/** The training step that a configuration asks for. */
+/** The training step that a configuration asks for. @throws KronogradError OPTION for a group without parameters. */
 export function configuredStep(config: RunConfig, data: TrainingData): ConfiguredStep {
   const { batch, clip, clipValue, layers, weightDecay } = config;
   const model = data.model(config);
   const optimizer = optimizerNamed(config.optimizer, weightDecay);
+  const groups = groupVectors(model.parameters, config);
   const program = trainingStep(model, {
     ...{ batch, unroll: data.unroll(config), optimizer, clip, clipValue },
-    // Without decay there is nothing that biases could be exempt from.
-    decayBiases: config.decayBiases || weightDecay === 0,
+    grouped: groups !== null,
     // Between layers: with one layer there is nothing to drop.
     dropout: layers > 1 ? config.dropout : 0,
     ringLength: RING_LENGTH,
   });
-  return { model, optimizer, program };
+  return { model, optimizer, program, groups };
 }

@@ -1,14 +1,8 @@
 import { cellNamed, cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import type { RecurrentOptions } from '../model/recurrent.js';
-import {
-  refused,
-  requireBoolean,
-  requireChoice,
-  requireInteger,
-  requireNumber,
-  requireText,
-} from '../ranges.js';
+import { refused, requireChoice, requireInteger, requireNumber, requireText } from '../ranges.js';
+import { type ParameterGroup, requireGroups } from './parameter-groups.js';
 
 export const CELLS = Object.keys(cells);
 export const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw'] as const;
@@ -48,8 +42,8 @@ export interface RunConfig {
   readonly optimizer: (typeof OPTIMIZERS)[number];
   /** The weights' decay: with `adamw` decoupled from the gradient, with the others an L2 penalty. */
   readonly weightDecay: number;
-  /** Whether biases decay as well, and not only matrices. */
-  readonly decayBiases: boolean;
+  /** Parameters with a learning rate or a weight decay of their own; [{ "vectors": true, "weightDecay": 0 }] leaves biases. */
+  readonly groups: readonly ParameterGroup[];
   /**
    * The learning rate after the warm-up: `constant`; `step`, a tenth of itself after one half of the steps
    * and again after three quarters; `cosine`, along half a cosine down to 0 at the last step; `plateau`,
@@ -90,7 +84,7 @@ export const RUN_DEFAULTS: RunConfig = {
   zoneout: 0,
   optimizer: 'adam',
   weightDecay: 0,
-  decayBiases: true,
+  groups: [],
   schedule: 'cosine',
   plateauFactor: 0.1,
   plateauPatience: 2,
@@ -137,7 +131,7 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   zoneout: requireShare,
   optimizer: (value, where) => requireChoice(value, where, OPTIMIZERS),
   weightDecay: (value, where) => requireNumber(value, where, { min: 0, max: 1 }),
-  decayBiases: requireBoolean,
+  groups: requireGroups,
   schedule: (value, where) => requireChoice(value, where, SCHEDULES),
   plateauFactor: (value, where) => requireNumber(value, where, { above: 0, below: 1 }),
   plateauPatience: integer(COUNT_OR_ZERO),

@@ -55,7 +55,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     backend: Backend,
     readonly config: ConfigOf<Data>,
     readonly data: Data,
-    { model, optimizer, program }: ConfiguredStep,
+    { model, optimizer, program, groups }: ConfiguredStep,
     executable: Executable,
     scope: Scope,
   ) {
@@ -65,7 +65,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     this.#scope = scope;
     this.#tensors = programTensors(backend, program, scope);
     this.#evaluator = scope.own(data.evaluator(backend, model, config) as DataEvaluator<PartOf<Data>>);
-    this.#tensors.decays?.write(model.parameters.matrixMask());
+    if (groups !== null) this.#tensors.groups!.write(groups);
     [this.#dropoutKey] = threefry2x32(config.seed, RANDOM_STREAMS.dropout, 0, 0);
   }
 

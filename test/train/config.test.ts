@@ -49,7 +49,7 @@ describe('resolveTrainConfig', () => {
     ['weightDecay', -1e-4],
     ['schedule', 'linear'],
     ['clipValue', -1],
-    ['decayBiases', 'no'],
+    ['groups', 'head.*'],
     ['plateauFactor', 1],
     ['plateauFactor', 0],
     ['plateauPatience', -1],
