@@ -11,6 +11,13 @@ export { defineCell } from './cells/cell.js';
 export * as equations from './cells/equations.js';
 export { cellNamed, cells } from './cells/index.js';
 export { multiHeadLstm } from './cells/multi-head-lstm.js';
+export type {
+  ConjugateGradientOptions,
+  ConjugateGradientResult,
+  Iterate,
+} from './curvature/conjugate-gradient.js';
+export { ConjugateGradient } from './curvature/conjugate-gradient.js';
+export { Diagonal } from './curvature/diagonal.js';
 export { gaussNewtonVector, hessianVector } from './curvature/products.js';
 // Data.
 export type { ForecastScore } from './data/baselines.js';
