@@ -60,9 +60,9 @@ export class LanguageModel implements Model {
   /** The mean loss over all characters, and the logits. */
   forward(on: Builder, { theta, batch, state, dropout, key }: ModelInputs): ModelOutputs {
     const { characters, targets } = batch;
-    const { logits, state: after } = this.logits(on, theta, characters!, state, { dropout, key });
+    const { logits, state: after, ...layers } = this.logits(on, theta, characters!, state, { dropout, key });
     const loss = this.loss(on, logits, targets!, meanWeight(on, targets!.type.shape));
-    return { loss, prediction: logits, state: after };
+    return { loss, prediction: logits, state: after, ...layers };
   }
 
   /** Logits [T, r, vocabulary] for characters [T, r], and the state behind the last of them. */
@@ -72,18 +72,18 @@ export class LanguageModel implements Model {
     characters: Value,
     state: Readonly<Record<string, Value>>,
     training: { readonly dropout?: Dropout | undefined; readonly key?: Value | undefined } = {},
-  ): { logits: Value; state: Record<string, Value> } {
+  ): { logits: Value } & Omit<ReturnType<typeof recurrent>, 'output'> {
     const parameter = (name: string) => this.parameters.view(on, theta, name);
     const { cell, embedding } = this.config;
     const x = embedding === 'one-hot' ? characters : on.gather(parameter('embedding.weight'), characters);
-    const result = recurrent(on, this.#recurrent, {
+    const { output, ...rest } = recurrent(on, this.#recurrent, {
       x,
       state,
       parameter: (name) => parameter(`${cell}.${name}`),
       ...training,
     });
-    const logits = on.add(on.linear(result.output, parameter('head.weight')), parameter('head.bias'));
-    return { logits, state: result.state };
+    const logits = on.add(on.linear(output, parameter('head.weight')), parameter('head.bias'));
+    return { logits, ...rest };
   }
 
   /** The mean cross-entropy, in nats, of predicting `targets` [T, r]; `weight` [T, r] holds mask and average. */

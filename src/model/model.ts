@@ -2,7 +2,7 @@
 import type { Builder } from '../program/builder.js';
 import type { Shape, Type, Value } from '../program/program.js';
 import type { Parameters } from './parameters.js';
-import type { Dropout } from './recurrent.js';
+import type { Dropout, StackedLayer } from './recurrent.js';
 
 export interface Model {
   readonly parameters: Parameters;
@@ -33,4 +33,6 @@ export interface ModelOutputs {
   readonly prediction: Value;
   /** The state behind the batch. */
   readonly state: Readonly<Record<string, Value>>;
+  /** The recurrent layers as they ran; absent where there are none. */
+  readonly layers?: readonly StackedLayer[];
 }

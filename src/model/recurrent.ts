@@ -1,5 +1,11 @@
 /** Recurrent layers: a cell run over time, stacked, in one direction or both, with PyTorch's names and layout. */
-import { type Cell, type CellSizes, outputFeatures as cellOutput, runStep } from '../cells/cell.js';
+import {
+  type Cell,
+  type CellSizes,
+  outputFeatures as cellOutput,
+  runStep,
+  type StepChanges,
+} from '../cells/cell.js';
 import { cellNamed } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
@@ -123,14 +129,18 @@ export function stateShapes(config: RecurrentConfig, r: number): Record<string, 
   return Object.fromEntries(Object.entries(parts).map(([name, features]) => [name, [count, r, features]]));
 }
 
-/** All layers: the last one's output [T, r, directions * features], zero on masked steps, and the final state. */
+/**
+ * All layers: what each puts out, [T, r, directions * features], zero on masked steps, the last one's once more as
+ * `output`, the final state, and each layer and direction as it ran.
+ */
 export function recurrent(
   on: Builder,
   config: RecurrentConfig,
   inputs: RecurrentInputs,
-): { output: Value; state: Record<string, Value> } {
+): { output: Value; state: Record<string, Value>; layers: StackedLayer[] } {
   const suffixes = directionsOf(config);
   const finals: Record<string, Value[]> = {};
+  const layers: StackedLayer[] = [];
   let x = inputs.x;
   for (let layer = 0; layer < config.layers; layer++) {
     const results = suffixes.map((suffix, d) => {
@@ -151,6 +161,7 @@ export function recurrent(
       const result = recurrentLayer(on, config.cell, {
         ...{ x, state, parameters, direction, mask: inputs.mask, noise, clipAccumulations },
       });
+      layers.push({ ...result, name: `layer ${layer}${suffix.replace('_', ', ')}` });
       for (const [name, value] of Object.entries(result.state)) (finals[name] ??= []).push(value);
       return result.output;
     });
@@ -166,7 +177,7 @@ export function recurrent(
       ),
     ]),
   );
-  return { output: x, state };
+  return { output: x, state, layers };
 }
 
 export interface Noise {
@@ -195,13 +206,27 @@ export interface LayerInputs {
   readonly clipAccumulations?: number | undefined;
 }
 
-export interface LayerResult {
+/** A layer as it ran: its results, and what each step of it saw. */
+export interface LayerResult extends Pick<LayerInputs, 'parameters' | 'mask'> {
+  readonly cell: Cell;
+  readonly direction: 1 | -1;
+  readonly zoneout: number;
+  /** What the steps see of the input, [T, r, window * n] or classes [T, r]. */
+  readonly x: Value;
   /** [T, r, features], zero on masked steps. */
   readonly output: Value;
   /** The state behind each sequence's end. */
   readonly state: Record<string, Value>;
   /** What was to be observed, [T, r, features]. */
   readonly observed: Record<string, Value>;
+  /** The state between the steps, [T + 1, r, features]: slot t is that between steps t - 1 and t. */
+  readonly states: () => Record<string, Value>;
+}
+
+/** A layer of a stack. */
+export interface StackedLayer extends LayerResult {
+  /** `layer 0`, or `layer 0, reverse`. */
+  readonly name: string;
 }
 
 /** One cell over time, in one direction. */
@@ -216,6 +241,7 @@ export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): La
   const length = x.type.shape[0]!;
   const masks = noise ? dropoutMasks(on, cell, state, noise) : {};
   const zones = noise ? zoneoutDraws(on, state, length, noise) : [];
+  const zoneout = noise?.zoneout ?? 0;
   const scan = on.scan(
     {
       length,
@@ -229,28 +255,48 @@ export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): La
       const dropped = Object.fromEntries(
         Object.keys(masks).map((n, i) => [n, body.mul(before[n]!, constants[parameterNames.length + i]!)]),
       );
-      const next = runStep(cell, body, xs[0]!, before, name(parameterNames, constants), {
-        dropped,
-        clipAccumulations,
+      const next = layerStep(body, cell, {
+        ...{ x: xs[0]!, state: before, parameters: name(parameterNames, constants) },
+        ...{ dropped, clipAccumulations, zoneout, draws: xs.slice(1, 1 + zones.length) },
       });
-      const zoned = zoneOut(
-        body,
-        { before, next, draws: xs.slice(1, 1 + zones.length) },
-        noise?.zoneout ?? 0,
-      );
       const given = mask && xs[1 + zones.length]!;
       const keep = given && body.reshape(given, [given.type.shape[0]!, 1]);
       // Past a sequence's end the state is held (math.md 0.5).
-      const held = stateNames.map((n) =>
-        keep ? body.call('select', keep, zoned[n]!, before[n]!) : zoned[n]!,
-      );
+      const held = stateNames.map((n) => (keep ? body.call('select', keep, next[n]!, before[n]!) : next[n]!));
       const current = { ...next, ...name(stateNames, held) };
       return { carries: held, stacks: [cell.output, ...observe].map((n) => current[n]!) };
     },
   );
   const [stack, ...observed] = scan.stacks as [Value, ...Value[]];
-  const output = mask ? on.mul(stack, on.reshape(mask, [...mask.type.shape, 1])) : stack;
-  return { output, state: name(stateNames, scan.finals), observed: name([...observe], observed) };
+  return {
+    ...{ cell, x: seen, parameters, direction, mask, zoneout },
+    output: mask ? on.mul(stack, on.reshape(mask, [...mask.type.shape, 1])) : stack,
+    state: name(stateNames, scan.finals),
+    observed: name([...observe], observed),
+    states: () =>
+      name(
+        stateNames,
+        stateNames.map((_, carry) => on.port(scan.node, { kind: 'history', carry })),
+      ),
+  };
+}
+
+export interface LayerStep extends StepChanges {
+  /** [r, window * n], or classes [r]. */
+  readonly x: Value;
+  /** Each part of the state before the step, [r, features]. */
+  readonly state: Readonly<Record<string, Value>>;
+  readonly parameters: Readonly<Record<string, Value>>;
+  readonly zoneout?: number | undefined;
+  /** For each part of the state, in training, what zoneout draws. */
+  readonly draws?: readonly Value[];
+}
+
+/** One step of a layer: every quantity of the cell by its name, the state as the next step finds it. */
+export function layerStep(on: Builder, cell: Cell, step: LayerStep): Record<string, Value> {
+  const { x, state, parameters, zoneout = 0, draws = [], ...changes } = step;
+  const next = runStep(cell, on, x, state, parameters, changes);
+  return { ...next, ...zoneOut(on, { before: state, next, draws }, zoneout) };
 }
 
 /**
