@@ -3,7 +3,7 @@ import type { Executable, Numbers, Tensor } from '../backend/backend.js';
 import { programTensors, type Tensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
-import type { Model } from '../model/model.js';
+import type { Model, ModelOutputs } from '../model/model.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, type Shape, sizeOf, type Value } from '../program/program.js';
 import type { VectorSpace } from './vector-space.js';
@@ -37,7 +37,14 @@ export interface ProductParts {
   readonly vectors: Value;
   readonly loss: Value;
   readonly prediction: Value;
+  readonly layers: NonNullable<ModelOutputs['layers']>;
+  /** r */
+  readonly samples: number;
+  readonly coefficients: Readonly<Record<string, Value>>;
 }
+
+/** Numbers that a product depends on, by name, read at every product: they may change. */
+export type Coefficients = Readonly<Record<string, number>>;
 
 /** The product of one batch, [rows] or [k, rows]. */
 export type BuildProduct = (on: Builder, parts: ProductParts) => Value;
@@ -52,6 +59,7 @@ export class BatchProducts implements Disposable {
     readonly problem: CurvatureProblem,
     private readonly build: BuildProduct,
     name: string,
+    private readonly coefficients: Coefficients = {},
   ) {
     requireBatches(problem, name);
   }
@@ -64,7 +72,7 @@ export class BatchProducts implements Disposable {
       const { executable, tensors } = ready[i]!;
       writeBatch(model, batch, tensors);
       // The first batch does not add to what y held.
-      tensors.scalars!.write([batch.weight, i === 0 ? 0 : 1]);
+      tensors.scalars!.write([batch.weight, i === 0 ? 0 : 1, ...Object.values(this.coefficients)]);
       executable.run({ ...tensors, theta, vectors: x, product: y });
     });
   }
@@ -73,7 +81,8 @@ export class BatchProducts implements Disposable {
     const key = `${steps} ${samples} [${from}]`;
     let compiled = this.#compiled.get(key);
     if (compiled === undefined) {
-      const program = productProgram(this.problem.model, this.build, { steps, samples, from, to });
+      const names = Object.keys(this.coefficients);
+      const program = productProgram(this.problem.model, this.build, { steps, samples, from, to, names });
       compiled = this.#prepare(program);
       this.#compiled.set(key, compiled);
     }
@@ -98,7 +107,7 @@ export function batchForward(
   model: Model,
   theta: Value,
   { steps, samples }: { readonly steps: number; readonly samples: number },
-): { loss: Value; prediction: Value } {
+): ModelOutputs {
   const inputs = <T>(entries: Readonly<Record<string, T>>, make: (name: string, of: T) => Value) =>
     Object.fromEntries(Object.entries(entries).map(([name, of]) => [name, make(name, of)]));
   return model.forward(on, {
@@ -123,15 +132,18 @@ export function writeBatch(
 function productProgram(
   model: Model,
   build: BuildProduct,
-  { steps, samples, from, to }: { steps: number; samples: number; from: Shape; to: Shape },
+  sizes: { steps: number; samples: number; from: Shape; to: Shape; names: readonly string[] },
 ): Program {
+  const { samples, from, to, names } = sizes;
   const on = new Builder();
   const theta = on.input('theta', float(model.parameters.size));
   const vectors = on.input('vectors', float(...from));
   const before = on.input('product', float(...to));
-  const [weight, kept] = on.split(on.input('scalars', float(2)), 0, 2) as [Value, Value];
-  const { loss, prediction } = batchForward(on, model, theta, { steps, samples });
-  const product = build(on, { theta, vectors, loss, prediction });
+  const scalars = on.split(on.input('scalars', float(2 + names.length)), 0, 2 + names.length);
+  const [weight, kept, ...given] = scalars as [Value, Value, ...Value[]];
+  const { loss, prediction, layers = [] } = batchForward(on, model, theta, sizes);
+  const coefficients = Object.fromEntries(names.map((name, i) => [name, on.reshape(given[i]!, [])]));
+  const product = build(on, { theta, vectors, loss, prediction, layers, samples, coefficients });
   const old = on.call('select', kept, before, on.constant(0));
   return on.build({ product: { value: on.add(on.mul(weight, product), old), updates: 'product' } });
 }

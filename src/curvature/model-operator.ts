@@ -1,11 +1,22 @@
 /** Curvature matrices of a model's loss on given batches, as linear operators on the flat parameter vector. */
 import type { Tensor } from '../backend/backend.js';
-import { BatchProducts, type BuildProduct, type CurvatureProblem } from './batch-products.js';
+import {
+  BatchProducts,
+  type BuildProduct,
+  type Coefficients,
+  type CurvatureProblem,
+} from './batch-products.js';
 import { SymmetricOperator } from './linear-operator.js';
 import { gaussNewtonVector, hessianVector } from './products.js';
 import type { VectorSpace } from './vector-space.js';
 
-export type { BuildProduct, CurvatureBatch, CurvatureProblem, ProductParts } from './batch-products.js';
+export type {
+  BuildProduct,
+  Coefficients,
+  CurvatureBatch,
+  CurvatureProblem,
+  ProductParts,
+} from './batch-products.js';
 
 /** sum over batches of weight * product: one run for each batch and product. */
 export class ModelOperator extends SymmetricOperator {
@@ -17,9 +28,10 @@ export class ModelOperator extends SymmetricOperator {
     readonly name: string,
     readonly problem: CurvatureProblem,
     build: BuildProduct,
+    coefficients?: Coefficients,
   ) {
     super(space, problem.model.parameters.size);
-    this.#products = new BatchProducts(space, problem, build, name);
+    this.#products = new BatchProducts(space, problem, build, name, coefficients);
   }
 
   protected multiply(x: Tensor, y: Tensor): Promise<void> {

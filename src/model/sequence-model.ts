@@ -82,7 +82,7 @@ export class SequenceModel implements Model {
     const state = Object.fromEntries(
       Object.entries(stateShapes(this.#recurrent, r)).map(([name, shape]) => [name, on.full(shape, 0)]),
     );
-    const { output, hidden, layers } = recurrent(on, this.#recurrent, {
+    const { output, layers } = recurrent(on, this.#recurrent, {
       x: x!,
       state,
       parameter: (name) => parameter(`${cell}.${name}`),
@@ -94,7 +94,7 @@ export class SequenceModel implements Model {
     const z = perStep ? read : this.#atEnds(on, read, mask);
     const prediction = on.add(on.linear(z, parameter('head.weight')), parameter('head.bias'));
     const loss = LOSSES[this.config.loss](on, prediction, batch.targets!, batch.weight!);
-    return { prediction, loss, hidden, layers, state: {} };
+    return { prediction, loss, layers, state: {} };
   }
 
   /**
