@@ -5,7 +5,7 @@
 import { KronogradError } from '../errors.js';
 import { Builder } from '../program/builder.js';
 import { float, type Shape, sameShape, type Value } from '../program/program.js';
-import { Term } from './equations.js';
+import { type ActivationName, Term } from './equations.js';
 
 export interface CellSizes {
   /** Features of x[t]. */
@@ -16,6 +16,17 @@ export interface CellSizes {
 }
 
 export type Terms = Readonly<Record<string, Term>>;
+
+/** A plain recurrence: y = W z' + ..., z = f(y), from step to step. */
+export interface Recurrence {
+  /** The parameter W. */
+  readonly matrix: string;
+  /** The parameter of a linear path beside it: y = W_s y' + W z' + ... */
+  readonly linear?: string;
+  readonly activation: ActivationName;
+  /** Whether the state is y, or z. */
+  readonly carries: 'argument' | 'value';
+}
 
 export interface CellDefinition {
   readonly name: string;
@@ -29,6 +40,12 @@ export interface CellDefinition {
   readonly window?: number;
   /** What the hidden size must be a multiple of. 1 unless given. */
   readonly multiple?: number;
+  /** Which of the step's results are gates, in (0, 1). None unless given. */
+  readonly gates?: readonly string[];
+  /** Of cells of the LSTM's kind: the part of the state that a gate alone keeps (Sherstinsky: s and g_cs), and that gate. */
+  readonly carousel?: { readonly state: string; readonly gate: string };
+  /** Of cells that are one matrix and one activation. */
+  readonly recurrence?: Recurrence;
   /** Parameters that begin as one number everywhere, gains above all; the others begin at random. */
   readonly beginsAs?: Readonly<Record<string, number>>;
   /**
@@ -67,6 +84,24 @@ export function defineCell(definition: CellDefinition): Cell {
   for (const key of Object.keys(definition.beginsAs ?? {}))
     if (!(key in parameters))
       throw new KronogradError('PROGRAM', `'${key}' begins as a number and is no parameter`, {
+        where: `cell '${name}'`,
+        fix: `it has ${Object.keys(parameters).join(', ')}`,
+      });
+  const { gates = [], carousel, recurrence } = definition;
+  const results = [...gates, ...(carousel ? [carousel.state, carousel.gate] : [])];
+  const unknown = results.find((key) => !(key in next));
+  if (unknown !== undefined)
+    throw new KronogradError(
+      'PROGRAM',
+      `the step gives no '${unknown}', which is said to be a gate or its state`,
+      {
+        where: `cell '${name}'`,
+        fix: `it gives ${Object.keys(next).join(', ')}`,
+      },
+    );
+  for (const key of recurrence ? [recurrence.matrix, recurrence.linear ?? recurrence.matrix] : [])
+    if (!(key in parameters))
+      throw new KronogradError('PROGRAM', `'${key}' is the matrix of the recurrence and is no parameter`, {
         where: `cell '${name}'`,
         fix: `it has ${Object.keys(parameters).join(', ')}`,
       });
