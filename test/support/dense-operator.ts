@@ -1,25 +1,33 @@
-/** An operator with its matrix written out. */
+/** Operators with their matrices written out, and the eigenvalues that say what is right. */
+import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import type { Tensor } from '../../src/backend/backend.js';
-import { SymmetricOperator } from '../../src/curvature/linear-operator.js';
+import { type LinearOperator, SymmetricOperator } from '../../src/curvature/linear-operator.js';
 import type { VectorSpace } from '../../src/curvature/vector-space.js';
+import { CounterRandom } from '../../src/data/random.js';
 import { float } from '../../src/program/program.js';
+
+export type Rows = readonly (readonly number[])[];
 
 export class DenseSymmetric extends SymmetricOperator {
   readonly #matrix: Tensor;
 
-  constructor(space: VectorSpace, rows: readonly (readonly number[])[]) {
+  constructor(
+    space: VectorSpace,
+    readonly rows: Rows,
+  ) {
     super(space, rows.length);
     this.#matrix = space.vector(rows.length, rows.length);
     this.#matrix.write(rows.flat());
   }
 
-  protected multiply(x: Tensor, y: Tensor): Promise<void> {
-    const [n] = this.shape;
-    return this.space.programs.run(
-      `dense ${n}`,
+  protected async multiply(x: Tensor, y: Tensor): Promise<void> {
+    const n = this.shape[0];
+    const k = x.type.shape.length === 1 ? 1 : x.type.shape[0]!;
+    await this.space.programs.run(
+      `dense ${n} [${x.type.shape}]`,
       (on) => {
-        const row = on.reshape(on.input('x', float(n)), [1, n]);
-        return { y: on.reshape(on.gemm(row, on.input('a', float(n, n))), [n]) };
+        const vectors = on.reshape(on.input('x', x.type), [k, n]);
+        return { y: on.reshape(on.gemm(vectors, on.input('a', float(n, n))), y.type.shape) };
       },
       { a: this.#matrix, x, y },
     );
@@ -29,3 +37,30 @@ export class DenseSymmetric extends SymmetricOperator {
     this.#matrix[Symbol.dispose]();
   }
 }
+
+/** Q diag(eigenvalues) Q' for a random orthogonal Q. */
+export function withEigenvalues(eigenvalues: readonly number[], seed: number): Rows {
+  const n = eigenvalues.length;
+  const random = new CounterRandom(seed);
+  const square = Matrix.zeros(n, n);
+  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) square.set(i, j, random.normal());
+  const symmetric = Matrix.add(square, square.transpose());
+  const q = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true }).eigenvectorMatrix;
+  const a = q.mmul(Matrix.diag([...eigenvalues])).mmul(q.transpose());
+  return Matrix.add(a, a.transpose()).mul(0.5).to2DArray();
+}
+
+/** The matrix of an operator, by its products with the unit vectors. */
+export async function matrixOf(operator: LinearOperator): Promise<number[][]> {
+  const [rows, columns] = operator.shape;
+  const unit = (j: number) => Float64Array.from({ length: columns }, (_, i) => (i === j ? 1 : 0));
+  const products: ArrayLike<number>[] = [];
+  for (let j = 0; j < columns; j++) products.push(await operator.matvec(unit(j)));
+  return Array.from({ length: rows }, (_, i) => products.map((column) => column[i]!));
+}
+
+/** Eigenvalues of a symmetric matrix, ascending. */
+export const eigenvaluesOf = (rows: Rows): number[] =>
+  new EigenvalueDecomposition(new Matrix(rows.map((row) => [...row])), {
+    assumeSymmetric: true,
+  }).realEigenvalues.sort((a, b) => a - b);
