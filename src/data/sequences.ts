@@ -1,6 +1,7 @@
 /** Sequences as batches: whatever a sequence comes from, a model sees time-major inputs, targets and a mask. */
 import { KronogradError } from '../errors.js';
 import { requireInteger } from '../ranges.js';
+import { longestOf } from './buckets.js';
 import { CounterRandom } from './random.js';
 
 /** Streams of a seed for what data draws, beside those of a training run. */
@@ -28,10 +29,8 @@ export interface Slot {
   readonly batch: number;
 }
 
-/** Examples by number: the same number gives the same example, for ever. */
-export interface SequenceSource {
-  /** How many there are; Infinity for a generator. */
-  readonly count: number;
+/** What a model has to know of the sequences it sees. */
+export interface SequenceShape {
   /** T */
   readonly steps: number;
   /** f */
@@ -39,6 +38,12 @@ export interface SequenceSource {
   readonly target: TargetSpec;
   /** Whether sequences may be shorter than T. */
   readonly masked: boolean;
+}
+
+/** Examples by number: the same number gives the same example, for ever. */
+export interface SequenceSource extends SequenceShape {
+  /** How many there are; Infinity for a generator. */
+  readonly count: number;
   /** Writes an example into a batch whose numbers are all 0, and its mask all 1. */
   write(index: number, slot: Slot): void;
 }
@@ -65,8 +70,10 @@ export interface SequenceBatch {
    * not count. Always r in training.
    */
   readonly count: number;
-  /** The first batch of an epoch. Sequences are independent: no state is carried, into any batch. */
-  readonly firstOfEpoch: boolean;
+  /** Steps up to the end of the longest sequence: all T, or fewer. */
+  readonly longest: number;
+  /** Whether its sequences begin, and do not go on from the batch before: false only within segments (SegmentStream). */
+  readonly resetsState: boolean;
   readonly epoch: number;
   /** Which batch this is, counted from 0 over all epochs. To resume after it, start at `position + 1`. */
   readonly position: number;
@@ -84,14 +91,27 @@ export interface SequenceStreamOptions {
   readonly remainder?: 'drop' | 'keep';
 }
 
+/** Batches by position, epoch after epoch. */
+export interface SequenceBatches {
+  /** Of what is in a batch. */
+  readonly shape: SequenceShape;
+  /** Infinity for a generator. */
+  readonly batchesPerEpoch: number;
+  /** The batch at a position. Throws OPTION unless it is an integer of at least 0. */
+  at(position: number): SequenceBatch;
+  /** The batches at positions `start` .. `end - 1`; without an end, epoch after epoch for ever. */
+  batches(start?: number, end?: number): AsyncGenerator<SequenceBatch, void, undefined>;
+  /** One pass over the source, for evaluation; endless for a generator. */
+  epoch(): AsyncGenerator<SequenceBatch, void, undefined>;
+}
+
 /**
  * A source's sequences as batches, epoch after epoch. A batch depends on its position alone: the stream can be
  * entered anywhere. A generator's stream is one endless epoch.
  */
-export class SequenceStream {
+export class SequenceStream implements SequenceBatches {
   readonly source: SequenceSource;
   readonly batch: number;
-  /** Infinity for a generator. */
   readonly batchesPerEpoch: number;
   readonly #seed: number | undefined;
   /** The order of the epoch that was read last. */
@@ -118,7 +138,10 @@ export class SequenceStream {
     }
   }
 
-  /** The batch at a position. Throws OPTION unless it is an integer of at least 0. */
+  get shape(): SequenceShape {
+    return this.source;
+  }
+
   at(position: number): SequenceBatch {
     requireInteger(position, 'position', { min: 0 });
     const { batch, batchesPerEpoch, source } = this;
@@ -142,19 +165,18 @@ export class SequenceStream {
       ...(mask === undefined ? {} : { mask }),
       ...weigh(target.perStep ? (mask ?? new Float32Array(steps * batch).fill(1)) : undefined, batch, count),
       count,
-      firstOfEpoch: chunk === 0,
+      longest: mask ? longestOf(mask, batch) : steps,
+      resetsState: true,
       epoch,
       position,
     };
   }
 
-  /** The batches at positions `start` .. `end - 1`; without an end, epoch after epoch for ever. */
   async *batches(start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<SequenceBatch, void, undefined> {
     requireInteger(start, 'start', { min: 0 });
     for (let position = start; position < end; position += 1) yield this.at(position);
   }
 
-  /** One pass over the source, for evaluation; endless for a generator. */
   epoch(): AsyncGenerator<SequenceBatch, void, undefined> {
     return this.batches(0, this.batchesPerEpoch);
   }

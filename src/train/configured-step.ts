@@ -18,14 +18,18 @@ export interface ConfiguredStep {
   readonly groups: Float32Array | null;
 }
 
-/** The training step that a configuration asks for. @throws KronogradError OPTION for a group without parameters. */
-export function configuredStep(config: RunConfig, data: TrainingData): ConfiguredStep {
+/** The training step that a configuration asks for, on batches of T steps or of `length`. @throws KronogradError OPTION for a group without parameters. */
+export function configuredStep(
+  config: RunConfig,
+  data: TrainingData,
+  length = data.unroll(config),
+): ConfiguredStep {
   const { batch, clip, clipValue, layers, weightDecay } = config;
   const model = data.model(config);
   const optimizer = optimizerNamed(config.optimizer, weightDecay);
   const groups = groupVectors(model.parameters, config);
   const program = trainingStep(model, {
-    ...{ batch, unroll: data.unroll(config), optimizer, clip, clipValue },
+    ...{ batch, unroll: length, optimizer, clip, clipValue },
     grouped: groups !== null,
     // Between layers: with one layer there is nothing to drop.
     dropout: layers > 1 ? config.dropout : 0,

@@ -95,6 +95,7 @@ class Fit<Data extends TrainingData> {
     if (signal?.aborted) await this.#abort();
     if (!stoppedEarly && this.#trainer.stepsDone < data.steps) {
       for await (const batch of batches) {
+        await this.#trainer.prepare(batch as BatchOf<Data>);
         this.#trainer.step(batch as BatchOf<Data>);
         const step = this.#trainer.stepsDone;
         this.#take(await this.#reader.poll());

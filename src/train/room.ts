@@ -32,10 +32,17 @@ export function requireRoom(config: RunConfig, data: TrainingData, backend: Back
 
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
-/** Bytes of a training step as it is scheduled. What a backend needs beyond that is not counted, but it is little. */
+/**
+ * Bytes of a training step as it is scheduled, with the arenas that it has at shorter lengths. What a backend needs
+ * beyond that is not counted, but it is little.
+ */
 function demand(config: RunConfig, data: TrainingData): Capacity {
-  const bytes = schedule(configuredStep(config, data).program).buffers.map(({ length }) => 4 * length);
-  return { buffer: Math.max(...bytes), total: bytes.reduce((sum, each) => sum + each, 0) };
+  const buffers = (length: number) =>
+    schedule(configuredStep(config, data, length).program).buffers.map(({ length: words }) => 4 * words);
+  const lengths = data.lengths(config);
+  const whole = buffers(lengths.at(-1)!);
+  const arenas = lengths.slice(0, -1).map((length) => buffers(length)[0]!);
+  return { buffer: Math.max(...whole), total: [...whole, ...arenas].reduce((sum, each) => sum + each, 0) };
 }
 
 const fits = (needed: Capacity, { buffer, total }: Capacity): boolean =>

@@ -1,5 +1,7 @@
 import type { Backend } from '../backend/backend.js';
-import { type SequenceBatch, type SequenceSource, SequenceStream } from '../data/sequences.js';
+import { bucketLengths } from '../data/buckets.js';
+import { sequenceBatches } from '../data/segments.js';
+import type { SequenceBatch, SequenceBatches, SequenceShape, SequenceSource } from '../data/sequences.js';
 import { KronogradError } from '../errors.js';
 import type { JsonRecord } from '../interop/json.js';
 import { FeedForwardModel } from '../model/feedforward-model.js';
@@ -24,29 +26,33 @@ export interface SequenceSets {
   readonly description?: JsonRecord;
 }
 
-/** Sequences made ready for a training run: shuffled anew in each epoch, each beginning with a state of zero. */
+/** Sequences made ready for a training run, shuffled anew in each epoch; whole, or in segments. */
 export class SequenceData implements TrainingData<SequenceSource> {
   readonly noun = 'data set';
   readonly characters = [];
-  readonly resumeKeys = [...SEQUENCE_MODEL_KEYS, 'batch', 'optimizer', 'seed'];
+  readonly resumeKeys = [...SEQUENCE_MODEL_KEYS, 'segmentLength', 'batch', 'optimizer', 'seed'];
   readonly sizeKeys = ['hidden', 'batch'];
-  readonly stream: SequenceStream;
+  readonly stream: SequenceBatches;
   readonly steps: number;
   readonly loss: LossName;
   readonly largestLoss: number;
   readonly identity: JsonRecord;
   readonly description: JsonRecord;
   readonly #sets: SequenceSets;
+  /** As the model sees them. */
+  readonly #shape: SequenceShape;
 
   /**
    * @throws KronogradError DATA when there are too few sequences for one batch, OPTION for a warm-up longer than the
-   * run, for epochs of a generator, and for a plateau that no validation would show.
+   * run, for epochs of a generator, for a plateau that no validation would show, and for segments that do not fit.
    */
   constructor(sets: SequenceSets, config: SequenceTrainConfig) {
-    const { batch, seed } = config;
+    const { batch, seed, segmentLength } = config;
     this.#sets = sets;
     if (sets.validation === null) requireNoPlateau(config, 'schedule');
-    this.stream = new SequenceStream(sets.training, { batch, shuffle: { seed } });
+    this.stream = sequenceBatches(sets.training, { batch, shuffle: { seed } }, segmentLength);
+    const masked = this.stream.shape.masked || (sets.validation?.masked ?? false);
+    this.#shape = { ...this.stream.shape, masked };
     this.steps = stepsOf(config, this.stream.batchesPerEpoch);
     this.loss =
       sets.loss ?? (sets.training.target.kind === 'values' ? 'mean-squared-error' : 'softmax-cross-entropy');
@@ -62,15 +68,16 @@ export class SequenceData implements TrainingData<SequenceSource> {
 
   /**
    * @throws KronogradError OPTION for a feed-forward network on targets at every step, or lengths that vary, and for
-   * attention in both directions.
+   * attention in both directions, and for a state carried on where it cannot be.
    */
   model(config: SequenceTrainConfig): Model {
     const { network, hidden, layers, bidirectional } = config;
-    const { steps, features, target, masked } = this.#sets.training;
+    const { steps, features, target, masked } = this.#shape;
     const targets = { outputs: target.size, perStep: target.perStep, loss: this.loss };
     if (network !== 'feed-forward') {
       const attention = network === 'attention';
-      const sizes = { features, bidirectional, attention, masked };
+      const carried = config.segmentState === 'carried';
+      const sizes = { features, bidirectional, attention, masked, carried };
       return new SequenceModel({ ...recurrentOptions(config), ...sizes, ...targets });
     }
     if (masked)
@@ -83,15 +90,20 @@ export class SequenceData implements TrainingData<SequenceSource> {
   }
 
   unroll(): number {
-    return this.#sets.training.steps;
+    return this.#shape.steps;
   }
 
-  parts(batch: SequenceBatch) {
-    return sequenceParts(batch);
+  lengths(): readonly number[] {
+    const { steps, masked } = this.#shape;
+    return masked ? bucketLengths(steps) : [steps];
   }
 
-  evaluator(backend: Backend, model: Model, { batch }: SequenceTrainConfig): SequenceEvaluator {
-    return new SequenceEvaluator(backend, model, batch);
+  parts(batch: SequenceBatch, length: number) {
+    return sequenceParts(batch, this.#shape, length);
+  }
+
+  evaluator(backend: Backend, model: Model, config: SequenceTrainConfig): SequenceEvaluator {
+    return new SequenceEvaluator(backend, model, config);
   }
 
   glimpse({ batch }: SequenceTrainConfig): SequenceSource {

@@ -1,11 +1,12 @@
 /** The training of a model on any backend, step by step. */
-import type { Backend, Executable } from '../backend/backend.js';
-import { programTensors, resetState, type Tensors, withoutPrefix } from '../backend/program-tensors.js';
+import type { Backend } from '../backend/backend.js';
+import { resetState, type Tensors, withoutPrefix } from '../backend/program-tensors.js';
 import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
 import type { TensorMap } from '../interop/safetensors.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import { threefry2x32 } from '../program/threefry.js';
+import { BucketedProgram, type ProgramAtLength } from './bucketed-program.js';
 import type { Checkpoint, MetricsEntry } from './checkpoint.js';
 import { type ConfiguredStep, configuredStep, RING_LENGTH } from './configured-step.js';
 import { requireContinuation } from './continuation.js';
@@ -42,7 +43,9 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   readonly history: MetricsEntry[] = [];
   readonly #optimizer: Optimizer;
   readonly #scope: Scope;
-  readonly #executable: Executable;
+  readonly #programs: BucketedProgram;
+  /** At all T steps. */
+  readonly #whole: ProgramAtLength;
   readonly #tensors: Tensors;
   readonly #evaluator: DataEvaluator<PartOf<Data>>;
   readonly #dropoutKey: number;
@@ -55,15 +58,17 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     backend: Backend,
     readonly config: ConfigOf<Data>,
     readonly data: Data,
-    { model, optimizer, program, groups }: ConfiguredStep,
-    executable: Executable,
+    { model, optimizer, groups }: ConfiguredStep,
+    programs: BucketedProgram,
+    whole: ProgramAtLength,
     scope: Scope,
   ) {
     this.model = model as ModelOf<Data>;
     this.#optimizer = optimizer;
-    this.#executable = executable;
+    this.#programs = programs;
+    this.#whole = whole;
+    this.#tensors = whole.tensors;
     this.#scope = scope;
-    this.#tensors = programTensors(backend, program, scope);
     this.#evaluator = scope.own(data.evaluator(backend, model, config) as DataEvaluator<PartOf<Data>>);
     if (groups !== null) this.#tensors.groups!.write(groups);
     [this.#dropoutKey] = threefry2x32(config.seed, RANDOM_STREAMS.dropout, 0, 0);
@@ -117,8 +122,10 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     const step = configuredStep(config, data);
     const scope = new Scope();
     try {
-      const executable = scope.own(await backend.compile(step.program));
-      return new Trainer(backend, config, data, step, executable, scope);
+      const program = (length: number) => configuredStep(config, data, length).program;
+      const programs = scope.own(new BucketedProgram(backend, data.lengths(config), program));
+      const whole = await programs.prepare(data.unroll(config));
+      return new Trainer(backend, config, data, step, programs, whole, scope);
     } catch (error) {
       scope[Symbol.dispose]();
       throw error;
@@ -135,29 +142,38 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     return this.#nextBatch;
   }
 
-  /** Bytes of temporary memory of a step. */
+  /** Bytes of temporary memory of a step of all T steps in time. */
   get arenaBytes(): number {
-    return this.#executable.arenaBytes;
+    return this.#whole.executable.arenaBytes;
   }
 
-  /** Dispatches of a step. */
+  /** Dispatches of such a step. */
   get dispatches(): number {
-    return this.#executable.dispatches;
+    return this.#whole.executable.dispatches;
+  }
+
+  /**
+   * Compiles, once, what it takes to cut a batch behind its longest sequence. `step` cuts batches no shorter than has
+   * been prepared: at first they have all T steps, with the same results but for rounding. @throws KronogradError MEMORY
+   */
+  async prepare({ longest }: BatchOf<Data>): Promise<void> {
+    await this.#programs.prepare(longest ?? this.#whole.length);
   }
 
   /** One update. Returns before a GPU is done; what became of it is told by `losses`. */
   step(batch: BatchOf<Data>): void {
-    const tensors = this.#tensors;
+    const { length, executable, tensors } = this.#programs.atLeast(batch.longest ?? this.#whole.length);
     const step = this.#stepsDone + 1;
-    if (batch.firstOfEpoch) resetState(tensors);
+    if (batch.resetsState) resetState(tensors);
     const scalars: Readonly<Record<string, number>> = {
       slot: (step - 1) % RING_LENGTH,
       ...this.#optimizer.scalars(step, this.#learningRate(step)),
     };
-    for (const [name, numbers] of Object.entries(this.data.parts(batch))) tensors[name]!.write(numbers);
+    for (const [name, numbers] of Object.entries(this.data.parts(batch, length)))
+      tensors[name]!.write(numbers);
     tensors.scalars!.write(scalarNames(this.#optimizer).map((name) => scalars[name]!));
     tensors.key?.write([this.#dropoutKey, step]);
-    this.#executable.run(tensors);
+    executable.run(tensors);
     this.#stepsDone = step;
     this.#nextBatch = batch.position + 1;
   }

@@ -100,7 +100,8 @@ describe('SequenceStream', () => {
     const all = await collect(make().batches(0, 9));
     expect(await collect(make().batches(4, 9))).toEqual(all.slice(4));
     expect(all.map((b) => b.epoch)).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2]);
-    expect(all.map((b) => b.firstOfEpoch).indexOf(true, 1)).toBe(3);
+    expect(all.map((b) => b.epoch).indexOf(1)).toBe(3);
+    expect(all.every((b) => b.resetsState)).toBe(true);
     expect(all[3]!.inputs).not.toEqual(all[0]!.inputs);
     const other = new SequenceStream(numbered(11), { batch: 3, shuffle: { seed: 6 } });
     expect(other.at(0).inputs).not.toEqual(all[0]!.inputs);
