@@ -37,6 +37,7 @@ export function tangent(on: Builder, of: readonly Value[], along: ReadonlyMap<Va
 }
 
 function directionsOf(along: ReadonlyMap<Value, Value>): Directions {
+  if (along.size === 0) return new Directions(null);
   const counts = new Set([...along].map(([value, { type }]) => directionCount(value.type.shape, type.shape)));
   const [k] = counts;
   if (counts.size > 1 || k === undefined)

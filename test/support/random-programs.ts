@@ -75,18 +75,19 @@ function apply(b: Builder, op: RandomOp, x: Value, w: Value): Value {
   }
 }
 
+/** The loss of random operations on inputs x and w. */
+export function randomLoss(b: Builder, ops: readonly RandomOp[]): { loss: Value; w: Value } {
+  const [x, w] = [b.input('x', float(3, 3)), b.input('w', float(3, 3))];
+  let y = x;
+  for (const op of ops) y = apply(b, op, y, w);
+  return { loss: b.sumAll(b.mul(y, b.call('tanh', y))), w };
+}
+
 /** Gradient g by w, Hessian products hu and hv along u and v, and the tangent jv, of a loss of random operations. */
 export function randomDerivatives(ops: readonly RandomOp[]): Program {
   const b = new Builder();
-  const [x, w, u, v] = ['x', 'w', 'u', 'v'].map((n) => b.input(n, float(3, 3))) as [
-    Value,
-    Value,
-    Value,
-    Value,
-  ];
-  let y = x;
-  for (const op of ops) y = apply(b, op, y, w);
-  const loss = b.sumAll(b.mul(y, b.call('tanh', y)));
+  const { loss, w } = randomLoss(b, ops);
+  const [u, v] = [b.input('u', float(3, 3)), b.input('v', float(3, 3))];
   const [g] = gradient(b, loss, [w]);
   const [hu] = tangent(b, [g!], new Map([[w, u]]));
   const [hv] = tangent(b, [g!], new Map([[w, v]]));
