@@ -9,7 +9,7 @@ import { type TridiagonalEigen, tridiagonalEigen } from './tridiagonal.js';
 
 /** Of a random vector so much must stand out of the basis, as a share of its length, to make a sound direction. */
 const LEAST_SHARE = 0.01;
-/** What counts as zero beside the operator's size, in roundings. */
+/** What is left of a product when its part within the basis is taken away, in roundings of it, that is nothing. */
 const ROUNDINGS = 4;
 
 export class LanczosProcess implements Disposable {
@@ -21,7 +21,6 @@ export class LanczosProcess implements Disposable {
   /** q_j, and A q_j. */
   readonly #vector: Tensor;
   readonly #product: Tensor;
-  #scale = 0;
   #draw: number;
 
   /** For at most `mostSteps` steps. @throws KronogradError SHAPE for an operator that is not square, MEMORY */
@@ -58,12 +57,11 @@ export class LanczosProcess implements Disposable {
   async step(): Promise<void> {
     if (this.steps === 0 || this.isInvariant) await this.#begin();
     await this.operator.apply(this.#vector, this.#product);
-    const negligible = ROUNDINGS * precisionOf(this.operator.space.backend).roundoff * this.#scale;
-    const { along, norm } = await this.basis.extend(this.#product, this.#vector, negligible);
+    const nothing = ROUNDINGS * precisionOf(this.operator.space.backend).roundoff;
+    const { along, norm } = await this.basis.extend(this.#product, this.#vector, nothing);
     if (!Number.isFinite(along) || !Number.isFinite(norm)) throw this.#notFinite();
     this.alphas.push(along);
-    this.betas.push(norm > negligible ? norm : 0);
-    this.#scale = Math.max(this.#scale, Math.abs(along), norm);
+    this.betas.push(norm);
   }
 
   /** The eigenvalues and vectors of T, or of its part from a row on. */
@@ -74,11 +72,10 @@ export class LanczosProcess implements Disposable {
   async #begin(): Promise<void> {
     const { space } = this.operator;
     const { seed, elements } = this.random;
-    const above = LEAST_SHARE * Math.sqrt(this.basis.n);
     for (;;) {
       await drawVectors(space, this.#product, elements, { seed, draw: this.#draw++ });
-      const { norm } = await this.basis.extend(this.#product, this.#vector, above);
-      if (norm > above) return;
+      const { norm } = await this.basis.extend(this.#product, this.#vector, LEAST_SHARE);
+      if (norm > 0) return;
     }
   }
 

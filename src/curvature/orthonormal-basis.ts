@@ -13,7 +13,7 @@ const FIRST_ROWS = 16;
 export interface Orthogonalised {
   /** Its component along the newest vector of the basis; 0 where there is none. */
   readonly along: number;
-  /** The norm of what was left. */
+  /** The norm of what was left; 0 where that was too little. */
   readonly norm: number;
 }
 
@@ -21,7 +21,7 @@ export class OrthonormalBasis implements Disposable {
   /** [capacity, n]: the vectors, then rows of zeros. */
   #rows: Tensor;
   #size = 0;
-  /** Row to write (none: -1), newest row, and the norm that what is left must exceed. */
+  /** Row to write (none: -1), newest row, and the share of its length that must be left of a vector. */
   readonly #scalars: Tensor;
   readonly #results: Tensor;
 
@@ -47,23 +47,23 @@ export class OrthonormalBasis implements Disposable {
   }
 
   /**
-   * unit <- what is left of w without its part within the basis, divided by its norm; zero where that norm is not
-   * `above` a number. It joins the basis where it is not zero and there is room for it. Classical Gram-Schmidt with
-   * the whole basis, twice, which is enough (Giraud, Langou, Rozloznik and van den Eshof, 2005); what comes back to the
-   * host are two numbers.
+   * unit <- what is left of w without its part within the basis, divided by its norm; zero where that is not more than
+   * a share of |w|. It joins the basis where it is not zero and there is room for it. Classical Gram-Schmidt with the
+   * whole basis, twice, which is enough (Giraud, Langou, Rozloznik and van den Eshof, 2005); what comes back to the host
+   * are two numbers.
    * @throws KronogradError MEMORY when the basis would have to grow beyond what the backend can hold
    */
-  async extend(w: Tensor, unit: Tensor, above: number): Promise<Orthogonalised> {
+  async extend(w: Tensor, unit: Tensor, share: number): Promise<Orthogonalised> {
     if (this.#size === this.#capacity && this.#size < this.most) await this.#grow();
     const hasRoom = this.#size < this.most;
-    const found = await this.#orthogonalise(w, unit, above, hasRoom ? this.#size : -1);
-    if (hasRoom && found.norm > above) this.#size++;
+    const found = await this.#orthogonalise(w, unit, share, hasRoom ? this.#size : -1);
+    if (hasRoom && found.norm > 0) this.#size++;
     return found;
   }
 
   /** As `extend`, for a vector that does not join. */
-  orthogonalise(w: Tensor, unit: Tensor, above: number): Promise<Orthogonalised> {
-    return this.#orthogonalise(w, unit, above, -1);
+  orthogonalise(w: Tensor, unit: Tensor, share: number): Promise<Orthogonalised> {
+    return this.#orthogonalise(w, unit, share, -1);
   }
 
   /** Combinations of the vectors, [k, n], for k lists of as many coefficients. */
@@ -81,8 +81,8 @@ export class OrthonormalBasis implements Disposable {
     return combined;
   }
 
-  async #orthogonalise(w: Tensor, unit: Tensor, above: number, row: number): Promise<Orthogonalised> {
-    this.#scalars.write([row, this.#size - 1, above]);
+  async #orthogonalise(w: Tensor, unit: Tensor, share: number, row: number): Promise<Orthogonalised> {
+    this.#scalars.write([row, this.#size - 1, share]);
     const [m, n] = [this.#capacity, this.n];
     await this.space.programs.run(`orthogonalise ${m} ${n}`, (on) => orthogonalisation(on, m, n), {
       ...{ rows: this.#rows, w, scalars: this.#scalars, unit, results: this.#results },
@@ -135,7 +135,7 @@ export class OrthonormalBasis implements Disposable {
 /** The program of `extend` on m rows: products with tall thin matrices, as sums, which is what they are. */
 function orthogonalisation(on: Builder, m: number, n: number) {
   const rows = on.input('rows', float(m, n));
-  const [row, newest, above] = on.split(on.input('scalars', float(3)), 0, 3) as [Value, Value, Value];
+  const [row, newest, share] = on.split(on.input('scalars', float(3)), 0, 3) as [Value, Value, Value];
   const components = (x: Value) => on.sum(on.mul(rows, on.reshape(x, [1, n])), [1]);
   const without = (x: Value, part: Value) => on.sub(x, on.sum(on.mul(rows, on.reshape(part, [m, 1])), [0]));
   const w = on.input('w', float(n));
@@ -144,9 +144,11 @@ function orthogonalisation(on: Builder, m: number, n: number) {
   const second = components(once);
   const left = without(once, second);
 
-  const norm = on.reshape(on.call('sqrt', on.sumAll(on.mul(left, left))), [1]);
-  const isKept = on.call('greater', norm, above);
-  const unit = on.call('select', isKept, on.call('div', left, norm), on.constant(0));
+  const length = (x: Value) => on.reshape(on.call('sqrt', on.sumAll(on.mul(x, x))), [1]);
+  const isKept = on.call('greater', length(left), on.mul(share, length(w)));
+  // By a product, so that NaN stays NaN and comes to light.
+  const norm = on.mul(isKept, length(left));
+  const unit = on.call('select', isKept, on.call('div', left, length(left)), on.constant(0));
   const place = on.iota([m], 0);
   const isNewest = on.call('equal', place, newest);
   const along = on.reshape(on.sumAll(on.mul(isNewest, on.add(first, second))), [1]);

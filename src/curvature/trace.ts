@@ -77,16 +77,13 @@ export async function hutchPlusPlus(
     return requireFinite(await space.dot(vector, product));
   };
 
+  const share = LEAST_ROUNDINGS * precisionOf(space.backend).roundoff;
   let within = 0;
-  let largest = 0;
   for (let draw = 0; draw < third; draw++) {
     await drawVectors(space, vector, 'signs', { seed, draw });
     await operator.apply(vector, product);
-    const negligible = NEGLIGIBLE * precisionOf(space.backend).roundoff * largest;
-    const { norm } = await basis.extend(product, vector, negligible);
-    requireFinite(norm);
-    largest = Math.max(largest, norm);
-    if (norm > negligible) within += await quadraticForm();
+    const { norm } = await basis.extend(product, vector, share);
+    if (requireFinite(norm) > 0) within += await quadraticForm();
   }
   const outside: number[] = [];
   for (let draw = third; draw < 2 * third; draw++) {
@@ -98,8 +95,8 @@ export async function hutchPlusPlus(
   return { value: within + value, standardError };
 }
 
-/** What is left of a product, in roundings of the largest one, that is no direction of its own. */
-const NEGLIGIBLE = 100;
+/** Of a product so much must stand out of the subspace, in roundings of it, to be a direction of its own. */
+const LEAST_ROUNDINGS = 100;
 
 /** x_i . y_i for each of the rows of two tensors [k, n]. */
 async function rowDots(space: VectorSpace, x: Tensor, y: Tensor): Promise<number[]> {

@@ -84,7 +84,7 @@ describe('spectralDensity', () => {
     expectClose(
       density,
       grid.map((t) => gaussian(t - 2, width)),
-      1e-12,
+      1e-10,
     );
     expect(Math.max(...standardErrors)).toBeLessThan(1e-12);
   });
