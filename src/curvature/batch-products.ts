@@ -149,7 +149,7 @@ function productProgram(
 }
 
 /** @throws KronogradError DATA for no batches, SHAPE for parts that do not fit */
-function requireBatches({ model, batches, theta }: CurvatureProblem, name: string): void {
+export function requireBatches({ model, batches, theta }: CurvatureProblem, name: string): void {
   const { size } = model.parameters;
   if (theta.type.shape.join() !== String(size))
     throw new KronogradError('SHAPE', `the model has ${size} parameters, theta is [${theta.type.shape}]`, {
