@@ -112,12 +112,15 @@ export type KroneckerPart =
   /** sum C (x) phi phi' alone: the Hessian's block for input weights, without M + M' for recurrent ones. */
   | 'hessian-sum'
   /** The Gauss-Newton matrix's block, which is such a sum for every weight. */
-  | 'gauss-newton';
+  | 'gauss-newton'
+  /** M + M' alone. */
+  | 'recurrent-terms';
 
 const PRODUCTS: Readonly<Record<KroneckerPart, (on: Builder, node: WeightNode, vectors: Value) => Value>> = {
   hessian: (on, node, vectors) => on.add(kroneckerSum(on, node, vectors), recurrentTerms(on, node, vectors)),
   'hessian-sum': kroneckerSum,
   'gauss-newton': gaussNewtonSum,
+  'recurrent-terms': recurrentTerms,
 };
 
 /**

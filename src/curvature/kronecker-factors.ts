@@ -1,0 +1,145 @@
+/**
+ * C(s,zeta) = d2E / da_s da_zeta of a weight's node, per sample (math.md 1.2, 2.1, 3.1), by unit perturbations of the
+ * node: T m tangents of the gradient by it, in passes. They cost what the papers' two sweeps do, 8 r T^2 m^3 flops for
+ * the top layer, and hold for every cell.
+ */
+import type { Tensor } from '../backend/backend.js';
+import { programTensors } from '../backend/program-tensors.js';
+import { Scope } from '../dispose.js';
+import { KronogradError } from '../errors.js';
+import { Builder } from '../program/builder.js';
+import { float, type Program, sizeOf, type Value } from '../program/program.js';
+import { batchForward, type CurvatureBatch, type CurvatureProblem, writeBatch } from './batch-products.js';
+import { type WeightNode, weightNode } from './kronecker.js';
+import { precisionOf } from './precision.js';
+import { gaussNewtonVector, hessianVector } from './products.js';
+import type { VectorSpace } from './vector-space.js';
+
+/** Sums of Kronecker products: the Hessian's without M + M', or the Gauss-Newton matrix's block. */
+export type ExplicitPart = 'hessian-sum' | 'gauss-newton';
+
+/** Bytes of C made in one pass, unless a single step needs more. */
+const PASS_BYTES = 2 ** 22;
+
+/** C and phi of the samples of one batch, on the backend. The batch's weight is in C. */
+export interface BatchFactors {
+  /** r */
+  readonly samples: number;
+  /** T: the steps at which the weight is used, 1 where it is outside of time. */
+  readonly steps: number;
+  /** C as its rows of some steps s after others: each [r, (steps s) m, T m]. */
+  readonly slabs: readonly Tensor[];
+  /** phi, [r, T, n]; of one-hot inputs the vectors. */
+  readonly seen: Tensor;
+}
+
+export interface FactorsRequest {
+  readonly batch: CurvatureBatch;
+  readonly weight: string;
+  readonly part: ExplicitPart;
+}
+
+/**
+ * C and phi of one batch, owned by `scope`.
+ * @throws KronogradError MEMORY with the numbers where C does not fit; OPTION for what is no weight with one product
+ */
+export async function batchFactors(
+  space: VectorSpace,
+  problem: CurvatureProblem,
+  request: FactorsRequest,
+  scope: Scope,
+): Promise<BatchFactors> {
+  const { backend } = space;
+  const { model, theta } = problem;
+  const { batch, weight } = request;
+  const { r, T, m, n } = nodeSizes(nodeOf(new Builder(), problem, request), batch);
+  const { bytes } = precisionOf(backend);
+  requireRoom({ r, T, m, bytes }, space, weight);
+  const d = stepsAtOnce(T, r * m * T * m * bytes);
+  using local = new Scope();
+  const program = slabProgram(problem, request, d);
+  const executable = local.own(await backend.compile(program));
+  const tensors = programTensors(backend, program, local, ['theta', 'slab', 'seen']);
+  writeBatch(model, batch, tensors);
+  const seen = scope.own(backend.tensor(float(r, T, n)));
+  const slabs: Tensor[] = [];
+  for (let first = 0; first < T; first += d) {
+    const slab = scope.own(backend.tensor(float(r, d * m, T * m)));
+    tensors.scalars!.write([batch.weight, first * m]);
+    executable.run({ ...tensors, theta, seen, slab });
+    slabs.push(slab);
+  }
+  await backend.finish();
+  return { samples: r, steps: T, slabs, seen };
+}
+
+/** The largest divisor of T whose rows of C are made in one pass. */
+function stepsAtOnce(T: number, bytesOfStep: number): number {
+  for (let d = T; d > 1; d--) if (T % d === 0 && d * bytesOfStep <= PASS_BYTES) return d;
+  return 1;
+}
+
+/** @throws KronogradError MEMORY */
+function requireRoom(
+  { r, T, m, bytes }: { readonly r: number; readonly T: number; readonly m: number; readonly bytes: number },
+  { backend: { capacity, description } }: VectorSpace,
+  weight: string,
+): void {
+  const needed = r * (T * m) ** 2 * bytes;
+  if (needed <= capacity.total && needed / T <= capacity.buffer) return;
+  const mebibytes = (size: number) => `${Math.ceil(size / 2 ** 20)} MiB`;
+  throw new KronogradError(
+    'MEMORY',
+    `C(s,zeta) of '${weight}' is ${r} samples x (${T} steps x ${m} units)^2 numbers, ${mebibytes(needed)}; there is room for ${mebibytes(Math.min(capacity.total, capacity.buffer * T))}`,
+    { where: description, fix: 'use kroneckerBlock, which never forms C, or fewer samples in each batch' },
+  );
+}
+
+/** r, T and [m, n]: the rows of the node are T for each sample. */
+function nodeSizes({ perturbation, shape: [m, n] }: WeightNode, { samples: r }: CurvatureBatch) {
+  return { r, T: sizeOf(perturbation.type.shape) / (r * m), m, n };
+}
+
+function nodeOf(on: Builder, { model }: CurvatureProblem, { batch, weight }: FactorsRequest): WeightNode {
+  const theta = on.input('theta', float(model.parameters.size));
+  const outputs = batchForward(on, model, theta, batch);
+  return weightNode(on, model.parameters.view(on, theta, weight), outputs, weight);
+}
+
+/** d steps' rows of C times the batch's weight, and phi. The scalars: that weight, and the first of the rows. */
+function slabProgram(problem: CurvatureProblem, request: FactorsRequest, d: number): Program {
+  const on = new Builder();
+  const node = nodeOf(on, problem, request);
+  const { perturbation: e, loss, prediction, seen } = node;
+  const { r, T, m, n } = nodeSizes(node, request.batch);
+  const [weight, first] = on.split(on.input('scalars', float(2)), 0, 2) as [Value, Value];
+  const directions = unitDirections(on, first, { count: d * m, T, r, m });
+  const vectors = [on.reshape(directions, [d * m, ...e.type.shape])];
+  const [product] =
+    request.part === 'hessian-sum'
+      ? hessianVector(on, loss, [e], vectors).product
+      : gaussNewtonVector(on, prediction, loss, [e], vectors);
+  const rows = on.transpose(on.reshape(product!, [d * m, T, r, m]), [2, 0, 1, 3]);
+  const phi =
+    seen.type.dtype === 'int'
+      ? on.gather(unitMatrix(on, n), on.reshape(seen, [T, r]))
+      : on.reshape(seen, [T, r, n]);
+  const weighted = on.mul(on.reshape(rows, [r, d * m, T * m]), weight);
+  return on.build({ slab: weighted, seen: on.transpose(phi, [1, 0, 2]) });
+}
+
+/** Directions first ... first + count - 1 of all T m, one unit of one step moved in every sample: [count, T, r, m]. */
+function unitDirections(
+  on: Builder,
+  first: Value,
+  { count, T, r, m }: { readonly count: number; readonly T: number; readonly r: number; readonly m: number },
+): Value {
+  const direction = on.add(on.iota([count, 1, 1, 1], 0), first);
+  const step = on.mul(on.iota([1, T, 1, 1], 1), on.constant(m));
+  const place = on.add(step, on.iota([1, 1, 1, m], 3));
+  return on.broadcast(on.call('equal', direction, place), [count, T, r, m]);
+}
+
+/** The identity, [n, n]. */
+export const unitMatrix = (on: Builder, n: number): Value =>
+  on.call('equal', on.iota([n, 1], 0), on.iota([1, n], 1));
