@@ -50,7 +50,7 @@ export type { LanguageModelConfig } from './model/language-model.js';
 export { LanguageModel } from './model/language-model.js';
 export type { LossName } from './model/losses.js';
 export * as losses from './model/losses.js';
-export type { Model, ModelInputs, ModelOutputs } from './model/model.js';
+export type { Model, ModelHead, ModelInputs, ModelOutputs } from './model/model.js';
 export type { ParameterSpec } from './model/parameters.js';
 export { Parameters } from './model/parameters.js';
 export type { RecurrentConfig, RecurrentInputs } from './model/recurrent.js';

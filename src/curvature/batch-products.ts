@@ -3,7 +3,7 @@ import type { Executable, Numbers, Tensor } from '../backend/backend.js';
 import { programTensors, type Tensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
-import type { Model, ModelOutputs } from '../model/model.js';
+import type { Model, ModelHead, ModelOutputs } from '../model/model.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, type Shape, sizeOf, type Value } from '../program/program.js';
 import type { VectorSpace } from './vector-space.js';
@@ -37,6 +37,7 @@ export interface ProductParts {
   readonly vectors: Value;
   readonly loss: Value;
   readonly prediction: Value;
+  readonly head: ModelHead;
   readonly layers: NonNullable<ModelOutputs['layers']>;
   /** r */
   readonly samples: number;
@@ -141,9 +142,9 @@ function productProgram(
   const before = on.input('product', float(...to));
   const scalars = on.split(on.input('scalars', float(2 + names.length)), 0, 2 + names.length);
   const [weight, kept, ...given] = scalars as [Value, Value, ...Value[]];
-  const { loss, prediction, layers = [] } = batchForward(on, model, theta, sizes);
+  const { loss, prediction, head, layers = [] } = batchForward(on, model, theta, sizes);
   const coefficients = Object.fromEntries(names.map((name, i) => [name, on.reshape(given[i]!, [])]));
-  const product = build(on, { theta, vectors, loss, prediction, layers, samples, coefficients });
+  const product = build(on, { theta, vectors, loss, prediction, head, layers, samples, coefficients });
   const old = on.call('select', kept, before, on.constant(0));
   return on.build({ product: { value: on.add(on.mul(weight, product), old), updates: 'product' } });
 }

@@ -61,8 +61,10 @@ export class LanguageModel implements Model {
   forward(on: Builder, { theta, batch, state, dropout, key }: ModelInputs): ModelOutputs {
     const { characters, targets } = batch;
     const { logits, state: after, ...layers } = this.logits(on, theta, characters!, state, { dropout, key });
-    const loss = this.loss(on, logits, targets!, meanWeight(on, targets!.type.shape));
-    return { loss, prediction: logits, state: after, ...layers };
+    const weight = meanWeight(on, targets!.type.shape);
+    const loss = this.loss(on, logits, targets!, weight);
+    const head = { name: 'softmax-cross-entropy', output: logits, targets: targets!, weight } as const;
+    return { loss, prediction: logits, head, state: after, ...layers };
   }
 
   /** Logits [T, r, vocabulary] for characters [T, r], and the state behind the last of them. */

@@ -124,11 +124,13 @@ export class SequenceModel implements Model {
     const read = this.config.attention ? attendToPast(on, output).Z : output;
     const z = perStep ? read : this.#atEnds(on, read, mask);
     const prediction = on.add(on.linear(z, parameter('head.weight')), parameter('head.bias'));
+    const { loss: name } = this.config;
     const [counted, targets, weight] = [prediction, batch.targets!, batch.weight!].map((v) =>
       this.#counted(on, v),
-    );
-    const loss = LOSSES[this.config.loss](on, counted!, targets!, weight!);
-    return { prediction, loss, layers, state: carried ? state : {} };
+    ) as [Value, Value, Value];
+    const loss = LOSSES[name](on, counted, targets, weight);
+    const head = { name, output: counted, targets, weight };
+    return { prediction, loss, head, layers, state: carried ? state : {} };
   }
 
   /** The steps of [T, ...] that the loss is a sum over. */
