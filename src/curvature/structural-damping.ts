@@ -1,5 +1,5 @@
 /**
- * Structural damping (Martens and Sutskever 2011, section 3.1): a Gauss-Newton matrix that also counts how much a change
+ * Structural damping (Martens and Sutskever 2011): a Gauss-Newton matrix that also counts how much a change
  * of the parameters changes the hidden states, G + c S with S = J_h' J_h summed over the steps and averaged over the
  * samples. J_h is the Jacobian of what the recurrent layers put out. The distance of hidden states is half their squared
  * distance, whose own Hessian L_h is the identity; the paper takes the loss that matches the units' nonlinearity.

@@ -23,7 +23,7 @@ export function firstSamples(model: Model, batch: CurvatureBatch, count: number)
     );
   };
   const parts = cut(batch.parts, shapesOf);
-  const total = (weight: Numbers) => weight.reduce((sum, each) => sum + each, 0);
+  const total = (weight: Numbers) => Array.from(weight).reduce((sum, each) => sum + each, 0);
   const scale = parts.weight ? total(batch.parts.weight!) / total(parts.weight) : 1;
   return {
     parts,
