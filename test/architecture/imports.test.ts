@@ -17,7 +17,7 @@ const rooms: Record<string, string[]> = {
   'src/plot': [],
   'src/model': ['src/program', 'src/cells', 'src/data'],
   'src/optim': ['src/program', 'src/backend', 'src/model', 'src/curvature'],
-  'src/curvature': ['src/program', 'src/backend', 'src/model'],
+  'src/curvature': ['src/program', 'src/backend', 'src/model', 'src/data'],
   'src/train': [
     'src/program',
     'src/schedule',
@@ -41,12 +41,14 @@ const rooms: Record<string, string[]> = {
     'src/data',
     'kernels',
   ],
+  'src/diagnostics': ['src/program', 'src/backend', 'src/cells', 'src/model', 'src/data', 'src/plot'],
   'src/verify': [
     'src/program',
     'src/backend',
     'src/cells',
     'src/model',
     'src/curvature',
+    'src/diagnostics',
     'src/data',
     'src/interop',
   ],

@@ -1,7 +1,7 @@
 /** Operators with their matrices written out, and the eigenvalues that say what is right. */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import type { Tensor } from '../../src/backend/backend.js';
-import { type LinearOperator, SymmetricOperator } from '../../src/curvature/linear-operator.js';
+import { SymmetricOperator } from '../../src/curvature/linear-operator.js';
 import type { VectorSpace } from '../../src/curvature/vector-space.js';
 import { CounterRandom } from '../../src/data/random.js';
 import { float } from '../../src/program/program.js';
@@ -48,15 +48,6 @@ export function withEigenvalues(eigenvalues: readonly number[], seed: number): R
   const q = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true }).eigenvectorMatrix;
   const a = q.mmul(Matrix.diag([...eigenvalues])).mmul(q.transpose());
   return Matrix.add(a, a.transpose()).mul(0.5).to2DArray();
-}
-
-/** The matrix of an operator, by its products with the unit vectors. */
-export async function matrixOf(operator: LinearOperator): Promise<number[][]> {
-  const [rows, columns] = operator.shape;
-  const unit = (j: number) => Float64Array.from({ length: columns }, (_, i) => (i === j ? 1 : 0));
-  const products: ArrayLike<number>[] = [];
-  for (let j = 0; j < columns; j++) products.push(await operator.matvec(unit(j)));
-  return Array.from({ length: rows }, (_, i) => products.map((column) => column[i]!));
 }
 
 /** Eigenvalues of a symmetric matrix, ascending. */
