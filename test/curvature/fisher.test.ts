@@ -26,7 +26,7 @@ const languageModel = (vocabulary: number) =>
   new LanguageModel({ cell: 'gru', vocabulary, hidden: 2, layers: 1, embedding: 'one-hot' });
 
 /** A value of a model's program, for one batch. */
-async function valueOf(
+async function computed(
   { model, theta }: CurvatureProblem,
   batch: CurvatureBatch,
   build: (on: Builder, theta: Value, outputs: ModelOutputs) => Value,
@@ -43,7 +43,7 @@ async function valueOf(
 
 /** The gradient of a batch's loss, by itself. */
 const gradientOf = (problem: CurvatureProblem, batch: CurvatureBatch) =>
-  valueOf(problem, batch, (on, theta, { loss }) => gradient(on, loss, [theta])[0]!);
+  computed(problem, batch, (on, theta, { loss }) => gradient(on, loss, [theta])[0]!);
 
 /** A batch of which only row `t` of sequence `s` counts, with a weight of 1. */
 function onlyRow(batch: CurvatureBatch, t: number, s: number): CurvatureBatch {
@@ -197,6 +197,6 @@ async function predictionsOf(
   batch: CurvatureBatch,
   of: (row: number[]) => number[],
 ): Promise<number[][]> {
-  const numbers = await valueOf(problem, batch, (_on, _theta, { prediction }) => prediction);
+  const numbers = await computed(problem, batch, (_on, _theta, { prediction }) => prediction);
   return Array.from({ length: numbers.length / 2 }, (_, row) => of(numbers.slice(2 * row, 2 * row + 2)));
 }
