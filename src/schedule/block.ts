@@ -102,10 +102,14 @@ export class Block {
     const { value } = copy;
     const resolved = this.#base(value);
     const group = resolved && this.#memberOf.get(resolved);
-    if (group !== undefined && group !== null && this.#canCopyIn(group, value)) group.copies.push(copy);
+    const isStorable = (g: Group) => this.storage.canWalk(copy.target, this.#inPlace(g), this.extents(g));
+    if (group !== undefined && group !== null && this.#canCopyIn(group, value) && isStorable(group))
+      group.copies.push(copy);
     else {
       const shape = value.type.shape;
-      const found = this.#candidates(shape).find((g) => this.#computable(value, this.#inPlace(g), g));
+      const found = this.#candidates(shape).find(
+        (g) => isStorable(g) && this.#computable(value, this.#inPlace(g), g),
+      );
       (found ?? this.#open('pointwise', shape, [])).copies.push(copy);
     }
     // Whoever reads the copy's target reads it after its group.

@@ -211,11 +211,21 @@ function emitSum(
     const value = scalars.at(x, { offset: 0, strides: [...zeros, ...kept.strides, ...reduced.strides] });
     return { kept, reduced, scalars, value };
   };
-  // Neighbouring axes as one make simpler loops, unless what is summed broadcasts along one of them.
-  const { kept, reduced, scalars, value } = attempt(() => build(true)) ?? build(false);
   const out = node.outputs[0]!;
+  const ownPlace = (kept: readonly number[]): Access => ({
+    offset: 0,
+    strides: [...zeros, ...rowMajor(kept)],
+  });
+  const canStore = ({ kept }: { kept: { shape: readonly number[] } }) =>
+    [out, ...group.copies.map((c: Copy) => c.target)].every((v) =>
+      storage.canWalk(v, ownPlace(kept.shape), [...lead, ...kept.shape]),
+    );
+  // Neighbouring axes as one make simpler loops, unless what is summed broadcasts along one of them, or one of them
+  // ends inside of where the sum goes.
+  const merged = attempt(() => build(true));
+  const { kept, reduced, scalars, value } = merged !== null && canStore(merged) ? merged : build(false);
   return () => {
-    const own: Access = { offset: 0, strides: [...zeros, ...rowMajor(kept.shape)] };
+    const own = ownPlace(kept.shape);
     const into = [...(storage.hasHome(out) ? [out] : []), ...group.copies.map((c: Copy) => c.target)];
     const stores = into.map((v) => operand(storage, v, own, [...lead, ...kept.shape], hasTime));
     if (stores.length === 0) return [];

@@ -101,6 +101,14 @@ export class Storage {
     }
   }
 
+  /** Whether a nest can walk over a value where it lives: a part of a concat only if no axis runs over its edge. */
+  canWalk(value: Value, access: Access, extents: readonly number[]): boolean {
+    const home = this.#homes.get(value);
+    if (home?.kind !== 'part') return true;
+    const within = throughPart(home, value, access, extents);
+    return within !== null && this.canWalk(home.container, within, extents);
+  }
+
   /** The address of elements of a computed or read value; its home is made if it has none. */
   address(base: Value, access: Access, extents: readonly number[], hasTime: boolean): Address {
     let home = this.#homes.get(base);
@@ -109,25 +117,9 @@ export class Storage {
       this.#homes.set(base, home);
     }
     if (home.kind === 'part') {
-      const { container, axis, start } = home;
-      const whole = container.type.shape;
-      const size = sizeOf(base.type.shape);
-      const [before, , behind] = around(whole, axis);
-      if (before === 1)
-        return this.address(
-          container,
-          { offset: access.offset + start * behind, strides: access.strides },
-          extents,
-          hasTime,
-        );
-      const coordinates = split(access, extents, [before, size / (before * behind), behind]);
-      if (coordinates === null) throw new ReadAcrossEdge(base);
-      return this.address(
-        container,
-        join(coordinates, rowMajor(around(whole, axis)), start * behind),
-        extents,
-        hasTime,
-      );
+      const within = throughPart(home, base, access, extents);
+      if (within === null) throw new ReadAcrossEdge(base);
+      return this.address(home.container, within, extents, hasTime);
     }
     const { allocation, offset } = home;
     const perStep = hasTime ? access.strides[0]! : 0;
@@ -139,4 +131,19 @@ export class Storage {
       time,
     };
   }
+}
+
+/** The access to a container that an access to its part is; null when it is not affine. */
+function throughPart(
+  { container, axis, start }: Extract<Home, { kind: 'part' }>,
+  part: Value,
+  access: Access,
+  extents: readonly number[],
+): Access | null {
+  const whole = around(container.type.shape, axis);
+  const [before, , behind] = whole;
+  if (before === 1) return { offset: access.offset + start * behind, strides: access.strides };
+  const size = sizeOf(part.type.shape) / (before * behind);
+  const coordinates = split(access, extents, [before, size, behind]);
+  return coordinates && join(coordinates, rowMajor(whole), start * behind);
 }
