@@ -18,6 +18,12 @@ export type {
 } from './curvature/conjugate-gradient.js';
 export { ConjugateGradient } from './curvature/conjugate-gradient.js';
 export { Diagonal } from './curvature/diagonal.js';
+export type { GradientFactors, Rows } from './curvature/gradient-factors.js';
+export { gradientFactors } from './curvature/gradient-factors.js';
+export type { KfacOperator } from './curvature/kfac.js';
+export { kfacOperator } from './curvature/kfac.js';
+export type { KfacBlock, TimeTreatment } from './curvature/kfac-blocks.js';
+export type { FactorTensors, KfacOptions, KfacSource } from './curvature/kfac-factors.js';
 export { gaussNewtonVector, hessianVector } from './curvature/products.js';
 // Data.
 export type { ForecastScore } from './data/baselines.js';
