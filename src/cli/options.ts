@@ -21,6 +21,16 @@ export function anyNumberOption(name: string): Parser {
   return (text) => parseNumber(text, name, 'a number');
 }
 
+/** The same, or several with commas between. */
+export function numbersOption(name: string): (text: string) => number | number[] {
+  return (text) => {
+    const numbers = text
+      .split(',')
+      .map((each) => parseNumber(each.trim(), name, 'a number, or several with commas between'));
+    return numbers.length === 1 ? numbers[0]! : numbers;
+  };
+}
+
 /** Decimal only: `Number` would also take '', ' 1 ', '0x10', 'Infinity' and '1e999'. */
 function parseNumber(text: string, name: string, allowed: string): number {
   const value = Number(text);

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { TrainConfigInput } from '../train/config.js';
 import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES } from '../train/run-config.js';
-import { NETWORKS } from '../train/sequence-config.js';
-import { anyNumberOption } from './options.js';
+import { NETWORKS, SEGMENT_STATES } from '../train/sequence-config.js';
+import { anyNumberOption, numbersOption } from './options.js';
 
 /** What `train` takes after its preset, as commander hands it over. */
 export interface TrainOptions {
@@ -15,6 +15,8 @@ export interface TrainOptions {
   readonly period?: number;
   readonly network?: string;
   readonly bidirectional?: boolean;
+  readonly segmentLength?: number | readonly number[];
+  readonly segmentState?: string;
   readonly cell?: string;
   readonly heads?: number;
   readonly hidden?: number;
@@ -57,6 +59,12 @@ export function addTrainOptions(command: Command): Command {
   number('--period', 'p', 'with --csv, rows of one season, for the seasonal-naive baseline');
   command.option('--network <name>', `on sequences: ${NETWORKS.join(', ')}`);
   command.option('--bidirectional', 'on sequences, in both directions of time');
+  command.option(
+    '--segment-length <k>',
+    'cut sequences into segments of so many steps each; with commas between, of so many in turn',
+    numbersOption('--segment-length'),
+  );
+  command.option('--segment-state <name>', `what a segment begins with: ${SEGMENT_STATES.join(', ')}`);
   command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
   number('--heads', 'n', 'heads of multi-head-lstm');
   number('--hidden', 'n', 'units of each layer');
@@ -91,15 +99,32 @@ export function addTrainOptions(command: Command): Command {
   return command;
 }
 
+/** The options that say what to learn from. */
+export const DATA_KEYS = [
+  'text',
+  'csv',
+  'target',
+  'features',
+  'window',
+  'horizon',
+  'period',
+] as const satisfies (keyof TrainOptions)[];
+
 /** The part of the options that belongs into the configuration. */
 export function configOf(options: TrainOptions): TrainConfigInput {
-  const { text, csv, target, features, window, horizon, period, resume, json, ...config } = options;
-  return config;
+  const others = new Set<string>([...DATA_KEYS, 'resume', 'json']);
+  return Object.fromEntries(Object.entries(options).filter(([key]) => !others.has(key)));
 }
 
-/** The name of a configuration's key in errors: the option, where it has been given, or the key itself. */
-export function optionName(options: TrainOptions): (key: string) => string {
-  const given = new Map(Object.entries(configOf(options)));
-  const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  return (key) => (given.get(key) === undefined ? key : flag(key));
+/** An option by the key that commander has for it. */
+export const flagOf = (key: string): string =>
+  `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** The name of a key in errors: the option, where it has been given, or what a file or the configuration calls it. */
+export function optionName(
+  options: TrainOptions,
+  otherwise: (key: string) => string = (key) => key,
+): (key: string) => string {
+  const given = new Map(Object.entries(options));
+  return (key) => (given.get(key) === undefined ? otherwise(key) : flagOf(key));
 }

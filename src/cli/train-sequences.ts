@@ -47,7 +47,7 @@ function describeRun(
   reason: string,
   progress: Progress,
 ): void {
-  const { network, cell, bidirectional, layers, hidden, batch } = config;
+  const { network, cell, bidirectional, layers, hidden, batch, segmentLength, segmentState } = config;
   const parameters = model.parameters.size;
   const extension = network === 'attention' ? ' with attention' : bidirectional ? ', both directions' : '';
   const kind = network === 'feed-forward' ? network : `${cell}${extension}`;
@@ -62,8 +62,9 @@ function describeRun(
     event: 'model',
     ...{ network, cell, bidirectional, layers, hidden, parameters },
   });
+  const pieces = segmentLength === 0 ? 'sequences' : `segments, state ${segmentState},`;
   progress.log(
-    `run      ${data.steps} steps of ${batch} sequences of ${data.unroll()} steps; ${dispatches} dispatches a step`,
+    `run      ${data.steps} steps of ${batch} ${pieces} of ${data.unroll()} steps; ${dispatches} dispatches a step`,
     { event: 'run', steps: data.steps, batch, unroll: data.unroll(), dispatches },
   );
 }
