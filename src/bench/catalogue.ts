@@ -1,13 +1,18 @@
 /** What can be benchmarked, by name. */
 import { cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
+import { requireChoice } from '../ranges.js';
+import { FNN, type HvpWorks, hvpWorks } from './hvp-work.js';
 import { gemmWork, rankRtWork } from './product-work.js';
 import { trainingWork } from './training-work.js';
 import type { Work } from './work.js';
 import { resolveWorkload, type Workload, type WorkloadSizes } from './workload.js';
 
-/** A training step for every cell, and single kernels. */
-export const BENCHMARKS: readonly string[] = [...Object.keys(cells), 'gemm', 'rank-rt'];
+/** Hessian-vector products: `hvpItemsOf`. */
+export const HVP = 'hvp';
+
+/** A training step for every cell, single kernels, and curvature. */
+export const BENCHMARKS: readonly string[] = [...Object.keys(cells), 'gemm', 'rank-rt', HVP];
 
 export interface WorkRequest {
   readonly name: string;
@@ -16,11 +21,29 @@ export interface WorkRequest {
 }
 
 /** Something to time, and whether it wants a GPU. */
-export interface Item {
+export interface Item<Made = Work> {
   readonly label: string;
   readonly gpuOnly: boolean;
   /** Made when its turn comes: a program takes time and memory. */
-  readonly work: () => Work;
+  readonly work: () => Made;
+}
+
+/** Each cell, or `fnn`, at each workload. @throws KronogradError OPTION for an unknown cell, workload or size. */
+export function hvpItemsOf(
+  models: readonly string[],
+  { workloads, sizes }: Omit<WorkRequest, 'name'>,
+  k: number,
+): (Item<HvpWorks> & { readonly model: string })[] {
+  for (const model of models) requireChoice(model, '--cell', [...Object.keys(cells), FNN]);
+  const resolved = workloads.map((each) => resolveWorkload(each, sizes));
+  return models.flatMap((model) =>
+    resolved.map((workload) => ({
+      model,
+      label: `hvp ${model} ${workload.name}`,
+      gpuOnly: workload.gpuOnly,
+      work: () => hvpWorks(model, workload, k),
+    })),
+  );
 }
 
 /** @throws KronogradError OPTION for an unknown name, workload or size. */

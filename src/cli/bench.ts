@@ -1,7 +1,8 @@
 /** `kronograd bench`: how fast a step is on each backend, beside a naive loop that does the same. */
 import { BACKEND_NAMES, type BackendName, type OpenedBackend } from '../bench/backends.js';
 import { openAvailable, openBackends } from '../bench/backends-node.js';
-import { BENCHMARKS, type Item, itemsOf } from '../bench/catalogue.js';
+import { BENCHMARKS, HVP, hvpItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
+import { type HvpResult, hvpTable, measureHvp } from '../bench/hvp.js';
 import { measurePeaks, type Peaks } from '../bench/peaks.js';
 import { profileWork } from '../bench/profile.js';
 import { type RunOptions, runWork } from '../bench/run.js';
@@ -22,6 +23,8 @@ interface BenchOptions {
   readonly vocab?: number;
   readonly backend?: string;
   readonly threads?: number;
+  readonly cell: string;
+  readonly k: number;
   readonly seconds: number;
   readonly checkSteps: number;
   readonly naive: boolean;
@@ -48,6 +51,8 @@ export const benchWith =
       .option('--hidden <n>', 'other hidden units', integerOption('--hidden', sizes))
       .option('--layers <n>', 'another number of layers', integerOption('--layers', sizes))
       .option('--vocab <n>', 'another vocabulary', integerOption('--vocab', sizes))
+      .option('--cell <names>', 'of hvp: cells or fnn, with commas between', 'lstm')
+      .option('--k <n>', 'of hvp: vectors in one pass', integerOption('--k', { min: 2, max: 1024 }), 8)
       .option('--backend <name>', `${BACKEND_NAMES.join(' or ')}; by default both`)
       .option('--threads <n>', 'of the CPU backend', integerOption('--threads', { min: 1, max: 256 }))
       .option('--seconds <x>', 'for each contender', numberOption('--seconds', { above: 0, max: 3600 }), 3)
@@ -73,14 +78,34 @@ async function runBench(
   others: RunOptions['others'],
 ): Promise<void> {
   const { batch, unroll, hidden, layers, vocab: vocabulary } = options;
-  const workloads = options.workload.split(',').map((each) => each.trim());
-  const items = itemsOf({ name, workloads, sizes: { batch, unroll, hidden, layers, vocabulary } });
+  const request = {
+    workloads: listed(options.workload),
+    sizes: { batch, unroll, hidden, layers, vocabulary },
+  };
+  const print = (line: string) => void context.stdout.write(`${line}\n`);
+  const profile = profiler(options, print);
+  if (name === HVP) {
+    const items = hvpItemsOf(listed(options.cell), request, options.k);
+    if (!options.profile) return runItems(items, hvpTimer(options, print), options, context);
+    const products = items.map((item) => ({ ...item, work: () => item.work().products }));
+    return runItems(products, profile, options, context);
+  }
+  const report = options.profile ? profile : timer(options, print, others);
+  return runItems(itemsOf({ name, ...request }), report, options, context);
+}
+
+const listed = (names: string): string[] => names.split(',').map((each) => each.trim());
+
+async function runItems<Each extends Pick<Item, 'label' | 'gpuOnly'>>(
+  items: readonly Each[],
+  report: Report<Each>,
+  options: BenchOptions,
+  context: CommandContext,
+): Promise<void> {
   const skip = (what: string) => void context.stderr.write(`skipped: ${what}\n`);
   using scope = new Scope();
   const opened = await open(options, skip);
   for (const { backend } of opened) scope.own(backend);
-  const print = (line: string) => void context.stdout.write(`${line}\n`);
-  const report = options.profile ? profiler(options, print) : timer(options, print, others);
   for (const item of items) {
     const able = opened.filter(({ gpu }) => gpu || options.force || !item.gpuOnly);
     for (const each of opened)
@@ -99,13 +124,13 @@ async function open(
   return openBackends(choice, { threads });
 }
 
-const needsGpu = ({ label }: Item) =>
+const needsGpu = ({ label }: Pick<Item, 'label'>) =>
   new KronogradError('OPTION', `${label} is for a real GPU, and none is used here`, {
     where: '--workload, --backend',
     fix: 'use a smaller workload, or --force if you have the time',
   });
 
-type Report = (item: Item, opened: readonly OpenedBackend[]) => Promise<void>;
+type Report<Each = Item> = (item: Each, opened: readonly OpenedBackend[]) => Promise<void>;
 
 function timer(options: BenchOptions, print: (line: string) => void, others: RunOptions['others']): Report {
   const known = new Map<OpenedBackend, Peaks>();
@@ -153,6 +178,20 @@ function profiler(options: BenchOptions, print: (line: string) => void): Report 
         print(`\n${title(work)}, on ${adapter}\n\n${table}`);
       }
     }
+  };
+}
+
+function hvpTimer(
+  { k, seconds, json }: BenchOptions,
+  print: (line: string) => void,
+): Report<ReturnType<typeof hvpItemsOf>[number]> {
+  return async ({ model, work }, opened) => {
+    const works = work();
+    const results: HvpResult[] = [];
+    for (const { backend } of opened)
+      results.push(await measureHvp(backend, model, works, { vectors: k, seconds }));
+    if (json) for (const result of results) print(JSON.stringify(result));
+    else print(`\n${title(works.product)}\n\n${hvpTable(results)}`);
   };
 }
 
