@@ -1,4 +1,5 @@
-/** Operators written out, for small ones. */
+/** Small operators written out as matrices on the host, and what dense linear algebra says of them. */
+import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import type { Numbers } from '../backend/backend.js';
 import type { LinearOperator } from './linear-operator.js';
 
@@ -25,3 +26,10 @@ export async function toDense(operator: LinearOperator): Promise<number[][]> {
   }
   return matrix;
 }
+
+/** The eigenvalues of a symmetric matrix, ascending. */
+export const eigenvaluesOf = (rows: readonly (readonly number[])[]): number[] =>
+  [
+    ...new EigenvalueDecomposition(new Matrix(rows.map((row) => [...row])), { assumeSymmetric: true })
+      .realEigenvalues,
+  ].sort((a, b) => a - b);

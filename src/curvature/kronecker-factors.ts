@@ -110,22 +110,33 @@ function nodeOf(on: Builder, { model }: CurvatureProblem, { batch, weight }: Fac
 function slabProgram(problem: CurvatureProblem, request: FactorsRequest, d: number): Program {
   const on = new Builder();
   const node = nodeOf(on, problem, request);
-  const { perturbation: e, loss, prediction, seen } = node;
   const { r, T, m, n } = nodeSizes(node, request.batch);
   const [weight, first] = on.split(on.input('scalars', float(2)), 0, 2) as [Value, Value];
-  const directions = unitDirections(on, first, { count: d * m, T, r, m });
-  const vectors = [on.reshape(directions, [d * m, ...e.type.shape])];
+  const rows = curvatureRows(on, node, { r, part: request.part, first, count: d * m });
+  const phi =
+    node.seen.type.dtype === 'int'
+      ? on.gather(unitMatrix(on, n), on.reshape(node.seen, [T, r]))
+      : on.reshape(node.seen, [T, r, n]);
+  return on.build({ slab: on.mul(rows, weight), seen: on.transpose(phi, [1, 0, 2]) });
+}
+
+/**
+ * Rows first ... first + count - 1 of each sample's C as a matrix [T m, T m], row s m + p for unit p at step s:
+ * [r, count, T m]. `first` is a number that the program may not know.
+ */
+export function curvatureRows(
+  on: Builder,
+  { perturbation: e, loss, prediction, shape: [m] }: WeightNode,
+  { r, part, first, count }: { r: number; part: ExplicitPart; first: Value; count: number },
+): Value {
+  const T = sizeOf(e.type.shape) / (r * m);
+  const vectors = [on.reshape(unitDirections(on, first, { count, T, r, m }), [count, ...e.type.shape])];
   const [product] =
-    request.part === 'hessian-sum'
+    part === 'hessian-sum'
       ? hessianVector(on, loss, [e], vectors).product
       : gaussNewtonVector(on, prediction, loss, [e], vectors);
-  const rows = on.transpose(on.reshape(product!, [d * m, T, r, m]), [2, 0, 1, 3]);
-  const phi =
-    seen.type.dtype === 'int'
-      ? on.gather(unitMatrix(on, n), on.reshape(seen, [T, r]))
-      : on.reshape(seen, [T, r, n]);
-  const weighted = on.mul(on.reshape(rows, [r, d * m, T * m]), weight);
-  return on.build({ slab: weighted, seen: on.transpose(phi, [1, 0, 2]) });
+  const rows = on.transpose(on.reshape(product!, [count, T, r, m]), [2, 0, 1, 3]);
+  return on.reshape(rows, [r, count, T * m]);
 }
 
 /** Directions first ... first + count - 1 of all T m, one unit of one step moved in every sample: [count, T, r, m]. */

@@ -19,6 +19,7 @@ import {
   typeText,
   type Value,
 } from './program.js';
+import { upstream } from './prune.js';
 import { Residuals } from './residuals.js';
 import { crossEntropyCurvature, rowSum } from './softmax.js';
 
@@ -32,7 +33,10 @@ import { crossEntropyCurvature, rowSum } from './softmax.js';
 export function tangent(on: Builder, of: readonly Value[], along: ReadonlyMap<Value, Value>): Value[] {
   const directions = directionsOf(along);
   const entries = [...along].map(([value, t]) => [value, directions.inward(on, t)] as const);
-  const tangents = forward(on, [...on.nodes], new Map(entries), directions, (v) => v);
+  // Nothing but what `of` needs: derivatives that the builder holds already are not derived again.
+  const needed = upstream(on.nodes, of);
+  const nodes = on.nodes.filter((node) => node.outputs.some((v) => needed.has(v)));
+  const tangents = forward(on, nodes, new Map(entries), directions, (v) => v);
   return of.map((v) => directions.outward(on, tangents.get(v) ?? directions.zero(on, v)));
 }
 
