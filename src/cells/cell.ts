@@ -61,7 +61,7 @@ export interface Cell extends CellDefinition {
 
 /**
  * Makes a cell, once its definition holds together.
- * @throws KronogradError PROGRAM or SHAPE: a name that nothing defines, a state that the step leaves out or whose
+ * @throws KronogradError PROGRAM or SHAPE: a name that nothing defines, a cycle, shapes that do not fit, a state that the step leaves out or whose
  * shape it changes, a parameter that nothing uses.
  */
 export function defineCell(definition: CellDefinition): Cell {
@@ -69,11 +69,8 @@ export function defineCell(definition: CellDefinition): Cell {
   const window = definition.window ?? 1;
   const cell: Cell = { ...definition, window };
   // Different primes, so that sizes in the wrong place do not fit by chance.
-  const { on, parameters, state, next } = exampleStep(cell, {
-    input: 2,
-    hidden: 5 * (definition.multiple ?? 1),
-    projection: 0,
-  });
+  const sizes = { input: 2, hidden: 5 * (definition.multiple ?? 1), projection: 0 };
+  const { on, parameters, state, next } = inOrder(name, () => exampleStep(cell, sizes));
   for (const [key, before] of Object.entries(state))
     if (!sameShape(next[key]!.type.shape, before.type.shape))
       throw new KronogradError(
@@ -115,6 +112,20 @@ export function defineCell(definition: CellDefinition): Cell {
   return cell;
 }
 
+/** Equations that go in a circle, or name what there is not, are JavaScript's own errors until here. */
+function inOrder<Result>(cell: string, step: () => Result): Result {
+  try {
+    return step();
+  } catch (cause) {
+    if (!(cause instanceof ReferenceError)) throw cause;
+    throw new KronogradError('PROGRAM', `the step reads what it has not defined: ${cause.message}`, {
+      where: `cell '${cell}'`,
+      fix: 'define each quantity before the equations that read it; what goes in a circle is a state',
+      cause,
+    });
+  }
+}
+
 /** Features of what a layer of the cell puts out. */
 export const outputFeatures = (cell: Cell, sizes: CellSizes): number =>
   exampleStep(cell, sizes).next[cell.output]!.type.shape[1]!;
@@ -154,11 +165,19 @@ export function runStep(
       what,
       cell.name,
     );
-  const before = terms(state, 'state', (value, key) => new Term(on, value, dropped[key]));
+  const before = terms(
+    state,
+    'state',
+    (value, key) => new Term(on, value, dropped[key], 0, `the state '${key}'`),
+  );
   const next = cell.step(
-    new Term(on, x),
+    new Term(on, x, x, 0, 'x'),
     before,
-    terms(parameters, 'parameter', (value) => new Term(on, value, value, clipAccumulations)),
+    terms(
+      parameters,
+      'parameter',
+      (value, key) => new Term(on, value, value, clipAccumulations, `the parameter '${key}'`),
+    ),
   );
   for (const key of [...Object.keys(state), cell.output])
     if (next[key] === undefined)

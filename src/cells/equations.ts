@@ -2,6 +2,7 @@
  * What a cell is written in: functions on terms, so that a file of `src/cells/` reads like its paper. A term is a
  * value of one time step, [r, features]; parameters are [m, n] or [m].
  */
+import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import type { FunctionName } from '../program/functions.js';
 import { sizeOf, type Value } from '../program/program.js';
@@ -13,12 +14,14 @@ export class Term {
    * @param inProducts The value as matrices see it, where that is another: with recurrent dropout.
    * @param limit Of a parameter and of the sums and products it is in, the papers' accumulations a: what each element
    * of the derivative by an accumulation is limited to, where a nonlinearity reads it. 0: no limit.
+   * @param name Of what a step is given, for messages.
    */
   constructor(
     readonly on: Builder,
     readonly value: Value,
     readonly inProducts: Value = value,
     readonly limit = 0,
+    readonly name?: string,
   ) {}
 
   /** The term as a nonlinearity reads it: with its derivative limited, if it is an accumulation. */
@@ -35,8 +38,26 @@ export class Term {
   }
 }
 
+/** @throws KronogradError SHAPE, by the name of a term that does not fit the others. */
+function requireFit(fn: string, terms: readonly Term[]): void {
+  const shapes = terms.map((t) => t.value.type.shape);
+  const features = new Set(shapes.map((shape) => shape.at(-1) ?? 1).filter((d) => d !== 1));
+  const stranger = terms.findIndex((t) => t.name !== undefined);
+  if (features.size < 2 || stranger < 0) return;
+  const others = shapes.filter((_, i) => i !== stranger).map((shape) => `[${shape.join(', ')}]`);
+  throw new KronogradError(
+    'SHAPE',
+    `${terms[stranger]!.name}, [${shapes[stranger]!.join(', ')}], does not fit ${others.join(' and ')}`,
+    {
+      where: fn,
+      fix: 'give both as many features, or one of them 1',
+    },
+  );
+}
+
 /** Sums and products: an accumulation stays one. */
 const call = (fn: 'add' | 'sub' | 'mul', ...terms: [Term, ...Term[]]): Term => {
+  requireFit(fn, terms);
   const { on } = terms[0];
   const value = on.call(fn, ...terms.map((t) => t.value));
   const inProducts = on.call(fn, ...terms.map((t) => t.inProducts));
@@ -77,13 +98,21 @@ const sumOf = ({ on, limit }: Term, value: Value): Term => new Term(on, value, v
 export const complement = (a: Term): Term => new Term(a.on, a.on.sub(a.on.constant(1), a.value));
 
 /** W z for each sample: [r, n] and W [m, n] give [r, m]. Integers z [r] stand for one-hot vectors: a column of W. */
-export const linear = (z: Term, weight: Term): Term =>
-  sumOf(
-    weight,
-    z.value.type.dtype === 'int'
-      ? z.on.gather(weight.value, z.value, 1)
-      : z.on.linear(z.inProducts, weight.value),
-  );
+export const linear = (z: Term, weight: Term): Term => {
+  if (z.value.type.dtype === 'int') return sumOf(weight, z.on.gather(weight.value, z.value, 1));
+  const features = z.value.type.shape.at(-1);
+  const { shape } = weight.value.type;
+  if (shape.length !== 2 || shape[1] !== features)
+    throw new KronogradError(
+      'SHAPE',
+      `${weight.name ?? 'a weight'}, [${shape.join(', ')}], does not fit ${z.name ?? 'a term'} of ${features} features`,
+      {
+        where: 'linear',
+        fix: `make it [m, ${features}]`,
+      },
+    );
+  return sumOf(weight, z.on.linear(z.inProducts, weight.value));
+};
 
 /** sum_l W[l] z_l for filters W [L, m, n] and a window z = [z_0, ..., z_{L-1}] of [r, L n]. */
 export const windowed = (z: Term, filters: Term): Term => {

@@ -1,8 +1,9 @@
 /** Sequences as batches: whatever a sequence comes from, a model sees time-major inputs, targets and a mask. */
 import { KronogradError } from '../errors.js';
 import { requireInteger } from '../ranges.js';
-import { longestOf } from './buckets.js';
+import { requireLength } from './masks.js';
 import { CounterRandom } from './random.js';
+import { requireSound } from './sound.js';
 
 /** Streams of a seed for what data draws, beside those of a training run. */
 export const DATA_STREAMS = { shuffle: 64, tasks: 65, traffic: 66 } as const;
@@ -97,7 +98,10 @@ export interface SequenceBatches {
   readonly shape: SequenceShape;
   /** Infinity for a generator. */
   readonly batchesPerEpoch: number;
-  /** The batch at a position. Throws OPTION unless it is an integer of at least 0. */
+  /**
+   * The batch at a position. Throws OPTION unless it is an integer of at least 0, DATA for what is not finite, no class
+   * or no mask of right-padded sequences.
+   */
   at(position: number): SequenceBatch;
   /** The batches at positions `start` .. `end - 1`; without an end, epoch after epoch for ever. */
   batches(start?: number, end?: number): AsyncGenerator<SequenceBatch, void, undefined>;
@@ -159,13 +163,14 @@ export class SequenceStream implements SequenceBatches {
       const number = chunk * batch + Math.min(place, count - 1);
       source.write(this.#indexOf(number, epoch), { inputs, targets, mask, place, batch });
     }
+    const longest = requireSound({ inputs, targets, mask }, this.shape, batch);
     return {
       inputs,
       targets,
       ...(mask === undefined ? {} : { mask }),
       ...weigh(target.perStep ? (mask ?? new Float32Array(steps * batch).fill(1)) : undefined, batch, count),
       count,
-      longest: mask ? longestOf(mask, batch) : steps,
+      longest,
       resetsState: true,
       epoch,
       position,
@@ -211,56 +216,6 @@ export function permutation(count: number, seed: number, epoch: number): Int32Ar
     [indices[last], indices[other]] = [indices[other]!, indices[last]!];
   }
   return indices;
-}
-
-/** The mask [T, r] of right-padded sequences. Throws DATA for a length that is not an integer from 1 to T. */
-export function maskOfLengths(lengths: ArrayLike<number>, steps: number): Float32Array {
-  requireInteger(steps, 'steps', { min: 1 });
-  const batch = lengths.length;
-  const mask = new Float32Array(steps * batch);
-  for (let sequence = 0; sequence < batch; sequence += 1) {
-    const length = requireLength(lengths[sequence]!, steps, sequence);
-    for (let time = 0; time < length; time += 1) mask[time * batch + sequence] = 1;
-  }
-  return mask;
-}
-
-/**
- * The lengths of the sequences of a mask [T, r]. Throws SHAPE for a mask of another size; DATA for one that holds
- * anything but 0 and 1, leaves out a step before the last that counts, or leaves out a whole sequence.
- */
-export function lengthsOfMask(mask: ArrayLike<number>, steps: number, batch: number): Int32Array {
-  requireInteger(steps, 'steps', { min: 1 });
-  requireInteger(batch, 'batch', { min: 1 });
-  if (mask.length !== steps * batch) {
-    throw new KronogradError('SHAPE', `the mask has ${mask.length} numbers, not T * r = ${steps * batch}`, {
-      where: 'mask',
-      fix: `give one of shape [${steps}, ${batch}]`,
-    });
-  }
-  const lengths = new Int32Array(batch);
-  for (let sequence = 0; sequence < batch; sequence += 1) {
-    for (let time = 0; time < steps; time += 1) {
-      const value = mask[time * batch + sequence]!;
-      if (value === 0) continue;
-      const where = `mask, sequence ${sequence}, step ${time}`;
-      if (value !== 1) {
-        throw new KronogradError('DATA', `a mask holds 0 and 1, this one ${value}`, {
-          where,
-          fix: 'give weights of steps to the loss, not in the mask',
-        });
-      }
-      if (lengths[sequence] !== time) {
-        throw new KronogradError('DATA', `the mask has a hole: step ${lengths[sequence]} does not count`, {
-          where,
-          fix: 'pad sequences at their end only',
-        });
-      }
-      lengths[sequence] = time + 1;
-    }
-    requireLength(lengths[sequence]!, steps, sequence);
-  }
-  return lengths;
 }
 
 /** One sequence of a set: its steps, and what it stands for. */
@@ -380,13 +335,5 @@ function requireTarget(
   throw new KronogradError('DATA', 'the target is not a finite number', {
     where,
     fix: 'remove or replace the value',
-  });
-}
-
-function requireLength(length: number, steps: number, sequence: number): number {
-  if (Number.isInteger(length) && length >= 1 && length <= steps) return length;
-  throw new KronogradError('DATA', `a sequence cannot have ${length} steps`, {
-    where: `sequence ${sequence}`,
-    fix: `give a length from 1 to ${steps}, or leave the sequence out`,
   });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type CellDefinition, defineCell } from '../../src/cells/cell.js';
-import { add, linear, tanh } from '../../src/cells/equations.js';
+import { add, linear, type Term, tanh } from '../../src/cells/equations.js';
 import { KronogradError } from '../../src/errors.js';
 
 const sound: CellDefinition = {
@@ -58,15 +58,36 @@ describe('a cell definition', () => {
         step: (x, { h }, { W, U, b }) => ({ h: linear(add(linear(x, W!), b!, linear(h!, U!)), W!) }),
       },
       'SHAPE',
-      /gemm/,
-      /shapes/,
+      /the parameter 'W', \[5, 2\], does not fit a term of 5 features/,
+      /\[m, 5\]/,
     ],
     [
       'shapes that do not fit',
       { parameters: ({ input, hidden }) => ({ W: [input, hidden], U: [hidden, hidden], b: [hidden] }) },
       'SHAPE',
-      /inner dimensions differ/,
-      /shapes/,
+      /the parameter 'W', \[2, 5\], does not fit x of 2 features/,
+      /\[m, 2\]/,
+    ],
+    [
+      'a bias that does not fit',
+      { parameters: ({ input, hidden }) => ({ W: [hidden, input], U: [hidden, hidden], b: [input] }) },
+      'SHAPE',
+      /the parameter 'b', \[2\], does not fit \[3, 5\]/,
+      /as many features/,
+    ],
+    [
+      'a cycle',
+      {
+        step: (x, { h }, { W, U, b }) => {
+          const gate = (): Term => tanh(add(linear(h!, U!), a));
+          const a: Term = add(linear(x, W!), b!, gate());
+          const g = gate();
+          return { h: g };
+        },
+      },
+      'PROGRAM',
+      /reads what it has not defined: .*'a'/,
+      /before the equations that read it/,
     ],
   ])('is refused for %s', (_, change, code, message, fix) => {
     let problem: unknown;

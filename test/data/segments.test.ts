@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { bucketLengths, longestOf } from '../../src/data/buckets.js';
+import { maskOfLengths } from '../../src/data/masks.js';
 import { SegmentStream, sequenceBatches } from '../../src/data/segments.js';
-import { maskOfLengths, type SequenceSource, SequenceStream } from '../../src/data/sequences.js';
+import { type SequenceSource, SequenceStream } from '../../src/data/sequences.js';
 import { addingProblem } from '../../src/data/tasks.js';
 
 /** Sequence i has the inputs 10 i + t and those times -1 as targets. */

@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  lengthsOfMask,
-  maskOfLengths,
   permutation,
   type SequenceBatch,
   SequenceSet,
@@ -138,6 +136,53 @@ describe('SequenceStream', () => {
   });
 });
 
+describe('what a source writes', () => {
+  const shape = { count: 3, steps: 2, features: 2, masked: true } as const;
+  const source = (write: SequenceSource['write'], target: SequenceSource['target']): SequenceSource => ({
+    ...{ ...shape, target },
+    write,
+  });
+  const classes = { kind: 'classes', size: 2, perStep: true } as const;
+  const values = { kind: 'values', size: 2, perStep: true } as const;
+
+  test.each<[string, SequenceSource, string]>([
+    [
+      'an input that is not finite',
+      source((i, { inputs }) => i === 1 && inputs.fill(Number.NaN, 7, 8), classes),
+      'sequence 1 of the batch, step 1, feature 1',
+    ],
+    [
+      'a class that there is not',
+      source((i, { targets }) => i === 1 && targets.fill(2, 3, 4), classes),
+      'sequence 1 of the batch, step 1, target',
+    ],
+    [
+      'a class below 0',
+      source((_, { targets }) => targets.fill(-1, 2, 3), classes),
+      'sequence 0 of the batch, step 1, target',
+    ],
+    [
+      'a class of a whole sequence',
+      source((_, { targets, place }) => targets.fill(2 * place, place, place + 1), {
+        ...classes,
+        perStep: false,
+      }),
+      'sequence 1 of the batch, target',
+    ],
+    [
+      'a value that is not finite',
+      source((_, { targets }) => targets.fill(Number.POSITIVE_INFINITY, 7), values),
+      'sequence 1 of the batch, step 1, target',
+    ],
+    ['a hole', source((_, { mask }) => mask!.fill(0, 0, 1), values), 'mask, sequence 0, step 1'],
+    ['a sequence without a step', source((_, { mask }) => mask!.fill(0), values), 'sequence 0'],
+  ])('is refused with %s', (_, bad, where) => {
+    expect(() => new SequenceStream(bad, { batch: 2 }).at(0)).toThrow(
+      expect.objectContaining({ code: 'DATA', where }),
+    );
+  });
+});
+
 describe('SequenceSet', () => {
   const bad = (sequences: ConstructorParameters<typeof SequenceSet>[0], options: object, error: object) =>
     expect(() => new SequenceSet(sequences, { features: 1, ...options })).toThrow(
@@ -174,51 +219,5 @@ describe('SequenceSet', () => {
       {},
       { code: 'SHAPE', where: 'sequence 1, target' },
     );
-  });
-});
-
-describe('masks', () => {
-  test('are the inverse of lengths', () => {
-    fc.assert(
-      fc.property(
-        fc
-          .integer({ min: 1, max: 9 })
-          .chain((steps) =>
-            fc.tuple(
-              fc.constant(steps),
-              fc.array(fc.integer({ min: 1, max: steps }), { minLength: 1, maxLength: 6 }),
-            ),
-          ),
-        ([steps, lengths]) => {
-          expect([...lengthsOfMask(maskOfLengths(lengths, steps), steps, lengths.length)]).toEqual(lengths);
-        },
-      ),
-    );
-  });
-
-  test.each([0, 4, -1, 1.5, Number.NaN])('refuse the length %s of 3 steps', (length) => {
-    expect(() => maskOfLengths([2, length], 3)).toThrow(
-      expect.objectContaining({ code: 'DATA', where: 'sequence 1' }),
-    );
-  });
-
-  test.each([
-    ['a hole', [1, 1, 1, 0, 1, 1], 'hole'],
-    ['a late start', [1, 0, 1, 1, 1, 1], 'hole'],
-    ['a weight', [1, 1, 1, 0.5, 1, 0], '0.5'],
-    ['NaN', [1, Number.NaN, 1, 0, 1, 0], 'NaN'],
-    ['an empty sequence', [1, 0, 1, 0, 1, 0], '0 steps'],
-  ])('refuse %s', (_name, mask, what) => {
-    expect(() => lengthsOfMask(mask, 3, 2)).toThrow(
-      expect.objectContaining({
-        code: 'DATA',
-        message: expect.stringContaining(what),
-        where: expect.stringContaining('sequence 1'),
-      }),
-    );
-  });
-
-  test('refuse another size', () => {
-    expect(() => lengthsOfMask([1, 1], 3, 2)).toThrow(expect.objectContaining({ code: 'SHAPE' }));
   });
 });

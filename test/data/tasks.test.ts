@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ratePrior } from '../../src/data/baselines.js';
-import { lengthsOfMask, type SequenceBatch, SequenceStream } from '../../src/data/sequences.js';
+import { lengthsOfMask } from '../../src/data/masks.js';
+import { type SequenceBatch, SequenceStream } from '../../src/data/sequences.js';
 import { addingProblem, copyMemory, parity, type Task, temporalOrder } from '../../src/data/tasks.js';
 import { Traffic } from '../../src/data/traffic.js';
 
