@@ -73,16 +73,17 @@ function backwardProgram(layer: LayerTrace, features: number): Program {
       });
       const behind = names.map((name) => next[name]!);
       const taken = body.reshape(keep!, [r, 1]);
+      const own = { value: next[cell.output]!, adjoint: body.mul(error!, taken) };
       // An output that is a part of the state is that part; another one is a function of the state.
       const direct = names.includes(cell.output)
-        ? names.map((name) => (name === cell.output ? error! : body.full(next[name]!.type.shape, 0)))
-        : adjoint(body, [{ value: next[cell.output]!, adjoint: error! }], behind);
-      const total = carries.map((carried, i) => body.add(carried, body.mul(direct[i]!, taken)));
-      const seeds = behind.map((value, i) => ({ value, adjoint: total[i]! }));
-      const stepped = adjoint(body, seeds, before);
+        ? names.map((name) => (name === cell.output ? own.adjoint : body.full(next[name]!.type.shape, 0)))
+        : adjoint(body, [own], behind);
+      const total = carries.map((carried, i) => body.add(carried, direct[i]!));
       const squares = total.map((part) => body.sum(body.mul(part, part), [1]));
+      const seeds = behind.map((value, i) => ({ value, adjoint: carries[i]! }));
+      const stepped = adjoint(body, [...seeds, own], before);
       return {
-        carries: total.map((held, i) => body.call('select', taken, stepped[i]!, held)),
+        carries: carries.map((held, i) => body.call('select', taken, stepped[i]!, held)),
         stacks: [
           body.call(
             'sqrt',
