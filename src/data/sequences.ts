@@ -222,7 +222,7 @@ export function permutation(count: number, seed: number, epoch: number): Int32Ar
 export interface LabelledSequence {
   /** [length, f], length from 1 to T. */
   readonly inputs: Float32Array | Float64Array;
-  /** A class id, or c numbers. */
+  /** A class id, or c numbers; where every step has a target, those of all steps, [length] or [length, c]. */
   readonly target: number | ArrayLike<number>;
 }
 
@@ -233,9 +233,11 @@ export interface SequenceSetOptions {
   readonly classes?: number;
   /** T: by default, the longest sequence's length. */
   readonly steps?: number;
+  /** Whether every step has a target; false unless given. */
+  readonly perStep?: boolean;
 }
 
-/** Sequences in memory, of one length or of many, each with one target. */
+/** Sequences in memory, of one length or of many, each with one target or with one at every step. */
 export class SequenceSet implements SequenceSource {
   readonly count: number;
   readonly steps: number;
@@ -248,7 +250,10 @@ export class SequenceSet implements SequenceSource {
    * Throws DATA, naming the sequence, for a number that is not finite, a length that is zero or beyond T, or a target
    * out of range; SHAPE for a part of a step or targets of different sizes.
    */
-  constructor(sequences: readonly LabelledSequence[], { features, classes, steps }: SequenceSetOptions) {
+  constructor(
+    sequences: readonly LabelledSequence[],
+    { features, classes, steps, perStep = false }: SequenceSetOptions,
+  ) {
     this.features = requireInteger(features, 'features', { min: 1 });
     if (classes !== undefined) requireInteger(classes, 'classes', { min: 2 });
     const lengths = sequences.map(({ inputs }) => inputs.length / features);
@@ -257,9 +262,9 @@ export class SequenceSet implements SequenceSource {
       'steps',
       { min: 1 },
     );
-    const size = classes ?? sizeOfTarget(sequences[0]?.target ?? 0);
+    const size = classes ?? sizeOfTarget(sequences[0]?.target ?? 0) / (perStep ? (lengths[0] ?? 1) : 1);
     this.count = sequences.length;
-    this.target = { kind: classes === undefined ? 'values' : 'classes', size, perStep: false };
+    this.target = { kind: classes === undefined ? 'values' : 'classes', size, perStep };
     this.masked = lengths.some((length) => length !== this.steps);
     this.#sequences = sequences;
     for (const [sequence, { inputs, target }] of sequences.entries()) {
@@ -271,7 +276,7 @@ export class SequenceSet implements SequenceSource {
       }
       requireLength(lengths[sequence]!, this.steps, sequence);
       requireFinite(inputs, features, sequence);
-      requireTarget(target, this.target, sequence);
+      requireTarget(target, this.target, lengths[sequence]!, sequence);
     }
   }
 
@@ -294,8 +299,11 @@ export class SequenceSet implements SequenceSource {
           (time * batch + place) * this.features,
         );
     }
-    if (typeof target === 'number') targets[place] = target;
-    else targets.set(target, place * this.target.size);
+    const { kind, size, perStep } = this.target;
+    const numbers = typeof target === 'number' ? [target] : Array.from(target);
+    const width = kind === 'classes' ? 1 : size;
+    for (let row = 0; row < (perStep ? length : 1); row += 1)
+      targets.set(numbers.slice(row * width, (row + 1) * width), (row * batch + place) * width);
   }
 }
 
@@ -313,27 +321,29 @@ function requireFinite(inputs: Float32Array | Float64Array, features: number, se
 
 function requireTarget(
   target: number | ArrayLike<number>,
-  { kind, size }: TargetSpec,
+  { kind, size, perStep }: TargetSpec,
+  length: number,
   sequence: number,
 ): void {
-  const where = `sequence ${sequence}, target`;
-  if (kind === 'classes') {
-    if (typeof target === 'number' && Number.isInteger(target) && target >= 0 && target < size) return;
-    throw new KronogradError('DATA', `${String(target)} is no class`, {
-      where,
-      fix: `give an integer from 0 to ${size - 1}`,
-    });
-  }
-  if (sizeOfTarget(target) !== size) {
-    throw new KronogradError('SHAPE', `the target has ${sizeOfTarget(target)} numbers, the first ${size}`, {
-      where,
-      fix: 'give every sequence as many',
-    });
-  }
   const numbers = typeof target === 'number' ? [target] : Array.from(target);
-  if (numbers.every((value) => Number.isFinite(value))) return;
-  throw new KronogradError('DATA', 'the target is not a finite number', {
-    where,
-    fix: 'remove or replace the value',
-  });
+  const wanted = (perStep ? length : 1) * (kind === 'classes' ? 1 : size);
+  if (numbers.length !== wanted)
+    throw new KronogradError('SHAPE', `the target has ${numbers.length} numbers, not ${wanted}`, {
+      where: `sequence ${sequence}, target`,
+      fix: perStep ? 'give as many for every step of every sequence' : 'give every sequence as many',
+    });
+  const isTarget = kind === 'classes' ? (x: number) => isClass(x, size) : Number.isFinite;
+  const bad = numbers.findIndex((x) => !isTarget(x));
+  if (bad === -1) return;
+  const step = perStep ? `, step ${Math.floor((bad * length) / wanted)}` : '';
+  throw new KronogradError(
+    'DATA',
+    kind === 'classes' ? `${numbers[bad]} is no class` : `the target ${numbers[bad]} is not a finite number`,
+    {
+      where: `sequence ${sequence}${step}, target`,
+      fix: kind === 'classes' ? `give an integer from 0 to ${size - 1}` : 'remove or replace the value',
+    },
+  );
 }
+
+const isClass = (x: number, size: number): boolean => Number.isInteger(x) && x >= 0 && x < size;

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { COMMANDS } from '../../src/cli/commands.js';
 import { runCommandLine } from '../../src/cli/program.js';
 import { SEQUENCE_PRESETS } from '../../src/cli/sequence-setup.js';
+import { Standardiser } from '../../src/data/standardise.js';
 import { CHECKPOINT_FILES } from '../../src/train/checkpoint.js';
 import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint-node.js';
 import { Collected } from './collect.js';
@@ -61,6 +62,14 @@ describe('a CSV file', () => {
     expect(told).toMatch(/test {8}rmse \S+, with the weights of step \d+, the best on validation/);
     expect(told).toMatch(/baseline {4}persistence: rmse \S+, beaten/);
     expect(told).toMatch(/baseline {4}seasonal-naive: rmse \S+, beaten/);
+  });
+
+  test('is standardised by its training rows alone, and the checkpoint says how', async () => {
+    await train(...wave(), '--steps', '2');
+    const { checkpoint } = await loadCheckpoint(out);
+    const training = Array.from({ length: 210 }, (_, i) => [Math.sin(i / 5), Math.cos(i / 3)]).flat();
+    const expected = Standardiser.fit(Float64Array.from(training), 2).toJSON();
+    expect(checkpoint.config.standardisation).toEqual(expected);
   });
 
   test('a resumed run ends with the bits of one that never stopped', async () => {

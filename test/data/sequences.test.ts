@@ -136,6 +136,52 @@ describe('SequenceStream', () => {
   });
 });
 
+describe('a target at every step', () => {
+  const inputs = (length: number) => Float32Array.from({ length }, (_, i) => i + 1);
+
+  test('is laid out as the inputs are, classes and values', () => {
+    const classes = new SequenceSet(
+      [
+        { inputs: inputs(3), target: [0, 1, 1] },
+        { inputs: inputs(2), target: [1, 0] },
+      ],
+      { features: 1, classes: 2, perStep: true },
+    );
+    expect(new SequenceStream(classes, { batch: 2 }).at(0)).toMatchObject({
+      targets: Int32Array.of(0, 1, 1, 0, 1, 0),
+      mask: Float32Array.of(1, 1, 1, 1, 1, 0),
+      targetCount: 5,
+      longest: 3,
+    });
+    const values = new SequenceSet(
+      [
+        { inputs: inputs(1), target: [5, 6] },
+        { inputs: inputs(2), target: [1, 2, 3, 4] },
+      ],
+      { features: 1, perStep: true },
+    );
+    expect(new SequenceStream(values, { batch: 2 }).at(0).targets).toEqual(
+      Float32Array.of(5, 6, 1, 2, 0, 0, 3, 4),
+    );
+  });
+
+  test.each<[string, object, number[] | number, object]>([
+    ['as many as steps', { classes: 2 }, [0, 1], { code: 'SHAPE', where: 'sequence 1, target' }],
+    ['one for all', { classes: 2 }, 1, { code: 'SHAPE', where: 'sequence 1, target' }],
+    ['as many numbers a step', {}, [1, 2, 3, 4, 5, 6], { code: 'SHAPE', where: 'sequence 1, target' }],
+    ['classes only', { classes: 2 }, [0, 1, 2], { code: 'DATA', where: 'sequence 1, step 2, target' }],
+    ['finite', {}, [1, Number.NaN, 2], { code: 'DATA', where: 'sequence 1, step 1, target' }],
+  ])('has to be %s', (_, options, target, error) => {
+    const sequences = [
+      { inputs: inputs(2), target: [0, 1] },
+      { inputs: inputs(3), target },
+    ];
+    expect(() => new SequenceSet(sequences, { features: 1, perStep: true, ...options })).toThrow(
+      expect.objectContaining(error),
+    );
+  });
+});
+
 describe('what a source writes', () => {
   const shape = { count: 3, steps: 2, features: 2, masked: true } as const;
   const source = (write: SequenceSource['write'], target: SequenceSource['target']): SequenceSource => ({

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Data, interpret } from '../../src/backend/cpu/interpret.js';
 import { adam } from '../../src/optim/adam.js';
-import { clipByValue, type Optimizer } from '../../src/optim/optimizer.js';
+import { clipByGlobalNorm, clipByValue, type Optimizer } from '../../src/optim/optimizer.js';
 import { type RmsPropOptions, rmsProp } from '../../src/optim/rmsprop.js';
 import { sgd } from '../../src/optim/sgd.js';
 import { Builder } from '../../src/program/builder.js';
@@ -120,4 +120,21 @@ test.each([
   const clipped = clipByValue(on, on.input('g', float(3)), limit);
   const { result } = interpret(on.build({ result: clipped }), { g: Float64Array.of(3, -0.2, -4) });
   expect(Array.from(result!)).toEqual(expected);
+});
+
+test.each([
+  [0, 1],
+  [10, 1],
+  [2.5, 2.5 / (5 + 1e-6)],
+])('clipping by the global norm %d: the norm before it, and the gradient scaled by %d', (limit, scale) => {
+  const on = new Builder();
+  const { gradient, norm } = clipByGlobalNorm(on, on.input('g', float(3)), limit);
+  const result = interpret(on.build({ gradient, norm: on.reshape(norm, [1]) }), {
+    g: Float64Array.of(3, 0, -4),
+  });
+  expectNumbers(Array.from(result.norm!), [5]);
+  expectNumbers(
+    Array.from(result.gradient!),
+    [3, 0, -4].map((x) => x * scale),
+  );
 });
