@@ -47,6 +47,7 @@ export function extremeSingularValues(A: DenseMatrix): { largest: number; smalle
   const values = new SingularValueDecomposition(toMatrix(A), {
     computeLeftSingularVectors: false,
     computeRightSingularVectors: false,
+    autoTranspose: true,
   }).diagonal;
   return { largest: Math.max(...values), smallest: Math.min(...values) };
 }
