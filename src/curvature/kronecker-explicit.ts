@@ -5,11 +5,21 @@
  */
 import type { Numbers, Tensor } from '../backend/backend.js';
 import { Scope } from '../dispose.js';
+import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { sizeOf, type Value } from '../program/program.js';
 import type { CurvatureProblem } from './batch-products.js';
 import { parameterShape } from './blocks.js';
-import { type BatchFactors, batchFactors, type ExplicitPart, unitMatrix } from './kronecker-factors.js';
+import {
+  type BatchFactors,
+  batchFactors,
+  curvatureBytes,
+  type ExplicitPart,
+  type FactorSizes,
+  factorSizes,
+  hasRoom,
+  unitMatrix,
+} from './kronecker-factors.js';
 import { SymmetricOperator } from './linear-operator.js';
 import type { VectorSpace } from './vector-space.js';
 
@@ -40,6 +50,7 @@ export class ExplicitKronecker extends SymmetricOperator {
     part: ExplicitPart = 'hessian-sum',
   ): Promise<ExplicitKronecker> {
     const shape = parameterShape(problem.model, weight).slice(-2) as [number, number];
+    requireRoom(factorSizes(problem, weight), space, weight);
     const scope = new Scope();
     try {
       const factors: BatchFactors[] = [];
@@ -170,4 +181,18 @@ export class ExplicitKronecker extends SymmetricOperator {
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
   }
+}
+
+/** @throws KronogradError MEMORY */
+function requireRoom(sizes: readonly FactorSizes[], { backend }: VectorSpace, weight: string): void {
+  const needed = curvatureBytes(sizes, backend);
+  if (hasRoom(needed, backend)) return;
+  const { capacity, description } = backend;
+  const mebibytes = (size: number) => `${Math.ceil(size / 2 ** 20)} MiB`;
+  const each = sizes.map(({ r, T, m }) => `${r} samples x (${T} steps x ${m} units)^2 numbers`);
+  throw new KronogradError(
+    'MEMORY',
+    `C(s,zeta) of '${weight}' is ${[...new Set(each)].join(' and ')}, ${mebibytes(needed.total)} in all; there is room for ${mebibytes(capacity.total)}, and ${mebibytes(capacity.buffer)} in a buffer`,
+    { where: description, fix: 'use kroneckerBlock, which never forms C, or fewer samples' },
+  );
 }

@@ -3,10 +3,9 @@
  * node: T m tangents of the gradient by it, in passes. They cost what the papers' two sweeps do, 8 r T^2 m^3 flops for
  * the top layer, and hold for every cell.
  */
-import type { Tensor } from '../backend/backend.js';
+import type { Backend, Capacity, Tensor } from '../backend/backend.js';
 import { programTensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
-import { KronogradError } from '../errors.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, sizeOf, type Value } from '../program/program.js';
 import { batchForward, type CurvatureBatch, type CurvatureProblem, writeBatch } from './batch-products.js';
@@ -19,7 +18,7 @@ import type { VectorSpace } from './vector-space.js';
 export type ExplicitPart = 'hessian-sum' | 'gauss-newton';
 
 /** Bytes of C made in one pass, unless a single step needs more. */
-const PASS_BYTES = 2 ** 22;
+const PASS_BYTES = 2 ** 20;
 
 /** C and phi of the samples of one batch, on the backend. The batch's weight is in C. */
 export interface BatchFactors {
@@ -41,7 +40,7 @@ export interface FactorsRequest {
 
 /**
  * C and phi of one batch, owned by `scope`.
- * @throws KronogradError MEMORY with the numbers where C does not fit; OPTION for what is no weight with one product
+ * @throws KronogradError MEMORY, OPTION for what is no weight with one product
  */
 export async function batchFactors(
   space: VectorSpace,
@@ -51,11 +50,9 @@ export async function batchFactors(
 ): Promise<BatchFactors> {
   const { backend } = space;
   const { model, theta } = problem;
-  const { batch, weight } = request;
+  const { batch } = request;
   const { r, T, m, n } = nodeSizes(nodeOf(new Builder(), problem, request), batch);
-  const { bytes } = precisionOf(backend);
-  requireRoom({ r, T, m, bytes }, space, weight);
-  const d = stepsAtOnce(T, r * m * T * m * bytes);
+  const d = stepsAtOnce(T, r * m * T * m * precisionOf(backend).bytes);
   using local = new Scope();
   const program = slabProgram(problem, request, d);
   const executable = local.own(await backend.compile(program));
@@ -79,28 +76,44 @@ function stepsAtOnce(T: number, bytesOfStep: number): number {
   return 1;
 }
 
-/** @throws KronogradError MEMORY */
-function requireRoom(
-  { r, T, m, bytes }: { readonly r: number; readonly T: number; readonly m: number; readonly bytes: number },
-  { backend: { capacity, description } }: VectorSpace,
-  weight: string,
-): void {
-  const needed = r * (T * m) ** 2 * bytes;
-  if (needed <= capacity.total && needed / T <= capacity.buffer) return;
-  const mebibytes = (size: number) => `${Math.ceil(size / 2 ** 20)} MiB`;
-  throw new KronogradError(
-    'MEMORY',
-    `C(s,zeta) of '${weight}' is ${r} samples x (${T} steps x ${m} units)^2 numbers, ${mebibytes(needed)}; there is room for ${mebibytes(Math.min(capacity.total, capacity.buffer * T))}`,
-    { where: description, fix: 'use kroneckerBlock, which never forms C, or fewer samples in each batch' },
-  );
+/** r, T and [m, n] of a weight's node in a batch. */
+export interface FactorSizes {
+  readonly r: number;
+  readonly T: number;
+  readonly m: number;
+  readonly n: number;
 }
 
-/** r, T and [m, n]: the rows of the node are T for each sample. */
-function nodeSizes({ perturbation, shape: [m, n] }: WeightNode, { samples: r }: CurvatureBatch) {
+/** Bytes of C: of one batch r T^2 m^2 numbers. `buffer`: the largest piece that must be in one buffer, a step's rows. */
+export function curvatureBytes(sizes: readonly FactorSizes[], backend: Backend): Capacity {
+  const { bytes } = precisionOf(backend);
+  const whole = sizes.map(({ r, T, m }) => bytes * r * (T * m) ** 2);
+  const rows = sizes.map(({ r, T, m }) => bytes * r * T * m * m);
+  return { total: whole.reduce((a, b) => a + b, 0), buffer: Math.max(...rows) };
+}
+
+/** Whether a backend has room for C. */
+export const hasRoom = ({ total, buffer }: Capacity, { capacity }: Backend): boolean =>
+  total <= capacity.total && buffer <= capacity.buffer;
+
+/** The sizes of a weight's node in each batch. @throws KronogradError OPTION for what is no weight with one product */
+export const factorSizes = (problem: CurvatureProblem, weight: string): FactorSizes[] =>
+  problem.batches.map((batch) => nodeSizes(nodeOf(new Builder(), problem, { batch, weight }), batch));
+
+/** The rows of the node are T for each sample. */
+export function nodeSizes(
+  { perturbation, shape: [m, n] }: WeightNode,
+  { samples: r }: { readonly samples: number },
+): FactorSizes {
   return { r, T: sizeOf(perturbation.type.shape) / (r * m), m, n };
 }
 
-function nodeOf(on: Builder, { model }: CurvatureProblem, { batch, weight }: FactorsRequest): WeightNode {
+/** A weight's node in the program of a batch: `writeBatch` fills its inputs, and `theta` is one. */
+export function nodeOf(
+  on: Builder,
+  { model }: CurvatureProblem,
+  { batch, weight }: Pick<FactorsRequest, 'batch' | 'weight'>,
+): WeightNode {
   const theta = on.input('theta', float(model.parameters.size));
   const outputs = batchForward(on, model, theta, batch);
   return weightNode(on, model.parameters.view(on, theta, weight), outputs, weight);
