@@ -1,5 +1,6 @@
 import { bench } from './bench.js';
 import { curvature } from './curvature.js';
+import { diagnose } from './diagnose.js';
 import { doctor } from './doctor.js';
 import { evaluate } from './eval.js';
 import type { CommandRegistration } from './program.js';
@@ -13,6 +14,7 @@ export const COMMANDS: readonly CommandRegistration[] = [
   sample,
   evaluate,
   curvature,
+  diagnose,
   doctor,
   verify,
   bench,

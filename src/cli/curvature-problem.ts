@@ -1,4 +1,4 @@
-/** From a checkpoint, the model and the batches that `curvature` looks at. */
+/** From a checkpoint, the model and the batches that `curvature` and `diagnose` look at. */
 import type { CurvatureBatch } from '../curvature/batch-products.js';
 import { TextStream } from '../data/batches.js';
 import { KronogradError } from '../errors.js';
@@ -20,6 +20,12 @@ export interface DataOptions {
   readonly text?: string;
   readonly csv?: string;
   readonly batches: number;
+  /** What to take otherwise than in the run; sequences have the steps that they have. */
+  readonly changes?: {
+    readonly batch?: number | undefined;
+    readonly unroll?: number | undefined;
+    readonly clipAccumulations?: number;
+  };
 }
 
 export interface CheckpointProblem {
@@ -46,29 +52,32 @@ export async function checkpointProblem(
 async function ofText(loaded: LoadedCheckpoint, options: DataOptions): Promise<CheckpointProblem> {
   const { checkpoint, folder } = loaded;
   if (options.csv !== undefined) throw notFor('--csv', folder, 'text');
-  const { vocabulary, config } = trainedModel(checkpoint, folder);
+  const { vocabulary, config: saved } = trainedModel(checkpoint, folder);
+  const config = changed(saved, options);
   if (options.text === undefined) {
     const file = savedTextFile(checkpoint, folder);
-    const data = await prepareText(await readTextFile(file), config);
-    requireContinuation(checkpoint, config, data, folder);
-    return problemOf(loaded, data, config, options, file);
+    const text = await readTextFile(file);
+    requireContinuation(checkpoint, saved, await prepareText(text, saved), folder);
+    return problemOf(loaded, await prepareText(text, config), config, options, file);
   }
   const ids = vocabulary.encode(await readTextFile(options.text), options.text);
-  const sizes = evaluationSizes(ids.length, config);
+  // What is asked for is not made smaller to fit.
+  const sizes = options.changes ? config : evaluationSizes(ids.length, config);
   const stream = new TextStream(ids, sizes);
   const data = new TextData(vocabulary, ids, stream, new Int32Array(0), stream.batchesPerEpoch, '');
   return problemOf(loaded, data, { ...config, ...sizes }, options, options.text);
 }
 
 async function ofSequences(
-  { config, spec, problem, resumed }: SavedSequences,
+  { config: saved, spec, problem, resumed }: SavedSequences,
   options: DataOptions,
 ): Promise<CheckpointProblem> {
+  const config = changed(saved, options);
   const { checkpoint, folder } = resumed;
   if (options.text !== undefined) throw notFor('--text', folder, 'sequences');
   if (options.csv === undefined) {
+    requireContinuation(checkpoint, saved, new SequenceData(problem.sets, saved), folder);
     const data = new SequenceData(problem.sets, config);
-    requireContinuation(checkpoint, config, data, folder);
     return problemOf(resumed, data, config, options, spec.kind === 'csv' ? spec.file : spec.kind);
   }
   if (spec.kind !== 'csv') throw notFor('--csv', folder, spec.kind);
@@ -87,6 +96,14 @@ function problemOf<Data extends TrainingData>(
   const theta = flatWeights(model, checkpoint.weights, folder);
   return { model, theta, batches: firstBatches(data, config, batches), source };
 }
+
+/** The changes that the configuration has a key for, laid over it. */
+const changed = <Config extends object>(config: Config, { changes = {} }: DataOptions): Config => ({
+  ...config,
+  ...Object.fromEntries(
+    Object.entries(changes).filter(([key, value]) => key in config && value !== undefined),
+  ),
+});
 
 const notFor = (option: string, folder: string, kind: string) =>
   new KronogradError('OPTION', `${option} does not go with a model of ${kind}`, {

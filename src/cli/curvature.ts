@@ -1,9 +1,7 @@
 /** `kronograd curvature`: eigenvalues, trace and density of the Hessian or Gauss-Newton matrix of a checkpoint. */
-import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { openBackend } from '../backend/open-node.js';
 import { VectorSpace } from '../curvature/vector-space.js';
-import { KronogradError } from '../errors.js';
 import { float } from '../program/program.js';
 import { requireChoice } from '../ranges.js';
 import { loadCheckpoint } from '../train/checkpoint-node.js';
@@ -12,6 +10,7 @@ import { checkpointProblem, type DataOptions } from './curvature-problem.js';
 import { curvatureReport, densityChart, reportLines } from './curvature-report.js';
 import { integerOption } from './options.js';
 import type { CommandContext, CommandRegistration } from './program.js';
+import { writeSvg } from './svg-file.js';
 
 interface CurvatureOptions extends DataOptions {
   readonly top?: number;
@@ -70,26 +69,10 @@ async function lookAt(path: string, options: CurvatureOptions, context: CommandC
   theta.write(weights);
   const wanted = { ...{ ggn, top, bottom, trace, blocks, seed }, density: density || plot !== undefined };
   const report = await curvatureReport(space, { model, theta, batches }, wanted);
-  if (plot !== undefined) await save(plot, densityChart(report, basename(loaded.folder)));
+  if (plot !== undefined) await writeSvg(plot, densityChart(report, basename(loaded.folder)));
   const about = { checkpoint: loaded.folder, source, batches: batches.length, backend: backend.name };
   const lines = options.json
     ? [JSON.stringify({ ...about, ...report })]
     : [`${loaded.folder}, ${batches.length} batches of ${source}`, ...reportLines(report)];
   for (const line of lines) context.stdout.write(`${line}\n`);
-}
-
-async function save(path: string, svg: string): Promise<void> {
-  try {
-    await writeFile(path, svg);
-  } catch (cause) {
-    throw new KronogradError(
-      'STORAGE',
-      `the plot cannot be written (${(cause as NodeJS.ErrnoException).code})`,
-      {
-        where: path,
-        fix: 'name a file in a folder that exists and that you can write to',
-        cause,
-      },
-    );
-  }
 }
