@@ -38,12 +38,17 @@ export interface RecurrentConfig {
    * limit. Curvature products are those of the limited derivative.
    */
   readonly clipAccumulations?: number;
+  /**
+   * Whether BPTT computes the steps again instead of storing what it needs of them (Chen et al. 2016): time is cut into
+   * about sqrt(T) parts, of which only the states between them are kept, for one forward pass more. False unless given.
+   */
+  readonly recompute?: boolean;
 }
 
 /** What a model lets choose of its recurrent layers. */
 export interface RecurrentOptions
   extends Noise,
-    Pick<RecurrentConfig, 'hidden' | 'layers' | 'clipAccumulations'> {
+    Pick<RecurrentConfig, 'hidden' | 'layers' | 'clipAccumulations' | 'recompute'> {
   /** By its name in `src/cells/index.ts`. */
   readonly cell: string;
   /** Of `multi-head-lstm`, which has 4 unless given. */
@@ -52,11 +57,13 @@ export interface RecurrentOptions
 
 /** @throws KronogradError OPTION for an unknown cell, and for heads of a cell that has none. */
 export function recurrentConfig(
-  { cell, heads, hidden, layers, recurrentDropout = 0, zoneout = 0, clipAccumulations = 0 }: RecurrentOptions,
+  options: RecurrentOptions,
   sizes: Pick<RecurrentConfig, 'input' | 'bidirectional' | 'projection'>,
 ): RecurrentConfig {
-  const noise = { recurrentDropout, zoneout };
-  return { cell: cellNamed(cell, { heads }), ...sizes, hidden, layers, ...noise, clipAccumulations };
+  const { cell, heads, hidden, layers, recurrentDropout = 0, zoneout = 0 } = options;
+  const { clipAccumulations = 0, recompute = false } = options;
+  const bptt = { recurrentDropout, zoneout, clipAccumulations, recompute };
+  return { cell: cellNamed(cell, { heads }), ...sizes, hidden, layers, ...bptt };
 }
 
 export interface Dropout {
@@ -156,10 +163,10 @@ export function recurrent(
         names.map((n) => [n, inputs.parameter(`${n}_l${layer}${suffix}`)]),
       );
       const direction = d === 0 ? 1 : -1;
-      const { recurrentDropout, zoneout, clipAccumulations } = config;
+      const { recurrentDropout, zoneout, clipAccumulations, recompute } = config;
       const noise = { recurrentDropout, zoneout, key: inputs.key, index };
       const result = recurrentLayer(on, config.cell, {
-        ...{ x, state, parameters, direction, mask: inputs.mask, noise, clipAccumulations },
+        ...{ x, state, parameters, direction, mask: inputs.mask, noise, clipAccumulations, recompute },
       });
       layers.push({ ...result, name: `layer ${layer}${suffix.replace('_', ', ')}` });
       for (const [name, value] of Object.entries(result.state)) (finals[name] ??= []).push(value);
@@ -204,6 +211,7 @@ export interface LayerInputs {
   readonly noise?: LayerNoise | undefined;
   /** As in RecurrentConfig. */
   readonly clipAccumulations?: number | undefined;
+  readonly recompute?: boolean | undefined;
 }
 
 /** A layer as it ran: its results, and what each step of it saw. */
@@ -231,7 +239,8 @@ export interface StackedLayer extends LayerResult {
 
 /** One cell over time, in one direction. */
 export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): LayerResult {
-  const { x, state, parameters, direction = 1, mask, observe = [], noise, clipAccumulations = 0 } = inputs;
+  const { x, state, parameters, direction = 1, mask, observe = [], noise } = inputs;
+  const { clipAccumulations = 0, recompute = false } = inputs;
   const stateNames = Object.keys(state);
   const parameterNames = Object.keys(parameters);
   const name = (names: string[], values: readonly Value[]) =>
@@ -242,43 +251,73 @@ export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): La
   const masks = noise ? dropoutMasks(on, cell, state, noise) : {};
   const zones = noise ? zoneoutDraws(on, state, length, noise) : [];
   const zoneout = noise?.zoneout ?? 0;
-  const scan = on.scan(
-    {
-      length,
-      direction,
-      constants: [...Object.values(parameters), ...Object.values(masks)],
-      initial: Object.values(state),
-      xs: [seen, ...zones, ...(mask ? [mask] : [])],
-    },
-    (body, { constants, carries, xs }) => {
-      const before = name(stateNames, carries);
-      const dropped = Object.fromEntries(
-        Object.keys(masks).map((n, i) => [n, body.mul(before[n]!, constants[parameterNames.length + i]!)]),
-      );
-      const next = layerStep(body, cell, {
-        ...{ x: xs[0]!, state: before, parameters: name(parameterNames, constants) },
-        ...{ dropped, clipAccumulations, zoneout, draws: xs.slice(1, 1 + zones.length) },
-      });
-      const given = mask && xs[1 + zones.length]!;
-      const keep = given && body.reshape(given, [given.type.shape[0]!, 1]);
-      // Past a sequence's end the state is held (math.md 0.5).
-      const held = stateNames.map((n) => (keep ? body.call('select', keep, next[n]!, before[n]!) : next[n]!));
-      const current = { ...next, ...name(stateNames, held) };
-      return { carries: held, stacks: [cell.output, ...observe].map((n) => current[n]!) };
-    },
-  );
-  const [stack, ...observed] = scan.stacks as [Value, ...Value[]];
+  const xs = [seen, ...zones, ...(mask ? [mask] : [])];
+  const scan = (initial: readonly Value[], from: number, to: number) =>
+    on.scan(
+      {
+        length: to - from,
+        direction,
+        constants: [...Object.values(parameters), ...Object.values(masks)],
+        initial,
+        xs: xs.map((v) => on.slice(v, 0, from, to - from)),
+        recompute,
+      },
+      (body, { constants, carries, xs }) => {
+        const before = name(stateNames, carries);
+        const dropped = Object.fromEntries(
+          Object.keys(masks).map((n, i) => [n, body.mul(before[n]!, constants[parameterNames.length + i]!)]),
+        );
+        const next = layerStep(body, cell, {
+          ...{ x: xs[0]!, state: before, parameters: name(parameterNames, constants) },
+          ...{ dropped, clipAccumulations, zoneout, draws: xs.slice(1, 1 + zones.length) },
+        });
+        const given = mask && xs[1 + zones.length]!;
+        const keep = given && body.reshape(given, [given.type.shape[0]!, 1]);
+        // Past a sequence's end the state is held (math.md 0.5).
+        const held = stateNames.map((n) =>
+          keep ? body.call('select', keep, next[n]!, before[n]!) : next[n]!,
+        );
+        const current = { ...next, ...name(stateNames, held) };
+        return { carries: held, stacks: [cell.output, ...observe].map((n) => current[n]!) };
+      },
+    );
+  const segments = segmentsOf(length, recompute ? Math.round(Math.sqrt(length)) : 1);
+  let carried: readonly Value[] = Object.values(state);
+  const run = (direction === 1 ? segments : segments.reverse()).map(([from, to]) => {
+    const result = scan(carried, from, to);
+    carried = result.finals;
+    return result;
+  });
+  const inTime = direction === 1 ? run : run.reverse();
+  const [stack, ...observed] = [cell.output, ...observe].map((_, i) =>
+    on.concat(
+      inTime.map(({ stacks }) => stacks[i]!),
+      0,
+    ),
+  ) as [Value, ...Value[]];
+  /** Of a part of the state, by its place: what each segment has but the last one's end, and that. */
+  const history = (carry: number) => {
+    const parts = inTime.map(({ node }) => on.port(node, { kind: 'history', carry }));
+    const rest = parts.slice(0, -1).map((part) => on.slice(part, 0, 0, part.type.shape[0]! - 1));
+    return on.concat([...rest, ...parts.slice(-1)], 0);
+  };
   return {
     ...{ cell, x: seen, parameters, direction, mask, zoneout },
     output: mask ? on.mul(stack, on.reshape(mask, [...mask.type.shape, 1])) : stack,
-    state: name(stateNames, scan.finals),
+    state: name(stateNames, carried),
     observed: name([...observe], observed),
     states: () =>
       name(
         stateNames,
-        stateNames.map((_, carry) => on.port(scan.node, { kind: 'history', carry })),
+        stateNames.map((_, carry) => history(carry)),
       ),
   };
+}
+
+/** [from, to) of `count` parts of about one length. */
+function segmentsOf(length: number, count: number): [from: number, to: number][] {
+  const at = (i: number) => Math.round((i * length) / count);
+  return Array.from({ length: count }, (_, i) => [at(i), at(i + 1)]);
 }
 
 export interface LayerStep extends StepChanges {

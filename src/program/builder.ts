@@ -13,6 +13,7 @@ import {
   type ScanPort,
   type Shape,
   sameShape,
+  scanInputs,
   sizeOf,
   type Type,
   typeText,
@@ -28,6 +29,8 @@ export interface ScanSpec {
   readonly initial: readonly Value[];
   /** Each [length, ...]. */
   readonly xs: readonly Value[];
+  /** Whether its adjoint computes the steps again instead of storing what it needs of them: less memory, more work. */
+  readonly recompute?: boolean;
 }
 
 export interface StepInputs {
@@ -231,7 +234,7 @@ export class Builder implements Algebra<Value> {
    * @throws KronogradError SHAPE when a carry changes its shape or an x is not [length, ...].
    */
   scan(spec: ScanSpec, step: (body: Builder, inputs: StepInputs) => StepOutputs): ScanResult {
-    const { length, direction = 1, constants, initial, xs } = spec;
+    const { length, direction = 1, constants, initial, xs, recompute = false } = spec;
     for (const x of xs)
       if (x.type.shape[0] !== length)
         throw new KronogradError('SHAPE', `scan over ${length} steps was given ${typeText(x.type)}`, {
@@ -266,6 +269,7 @@ export class Builder implements Algebra<Value> {
         nodes: body.nodes,
         outputs: [...result.carries],
       },
+      recompute,
       ports: [],
     };
     const outer = [...allConstants.map((c) => c.outer), ...initial, ...allXs.map((x) => x.outer)];
@@ -317,6 +321,17 @@ export class Builder implements Algebra<Value> {
       inputs,
       node.outputs.map((o) => o.type),
     ).outputs;
+  }
+
+  /** A scan once more, with nothing in common with the first but what it is given: what that stored is not needed. */
+  scanAgain(node: Node): Node {
+    const op = node.op as ScanOp;
+    const { constants, initial, xs } = scanInputs(node, op);
+    const body = { ...op.body, outputs: op.body.outputs.slice(0, op.carries) };
+    // A whole slice is another value to whatever is computed from it before the loop.
+    const distinct = (x: Value) =>
+      this.#node({ kind: 'slice', axis: 0, start: 0, size: x.type.shape[0]! }, [x]);
+    return this.#add({ ...op, body, ports: [] }, [...constants, ...initial, ...xs.map(distinct)], []);
   }
 
   /** The program that computes the outputs, and nothing else. Unused inputs stay, so that binding stays stable. */

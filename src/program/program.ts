@@ -79,6 +79,8 @@ export interface ScanOp {
   readonly constants: number;
   readonly carries: number;
   readonly body: ScanBody;
+  /** Whether its adjoint computes the steps again, from the first carries, instead of reading what they stored. */
+  readonly recompute: boolean;
   /** What each output port of the node is. Grows when a transform asks for more. */
   readonly ports: ScanPort[];
 }

@@ -4,7 +4,7 @@
  * elements at its own place; a reduction takes in what is only reduced.
  */
 import { type Node, sizeOf, type Value } from '../program/program.js';
-import { type Access, identity, normal, sameAccess, throughBroadcast, throughView } from './access.js';
+import { type Access, identity, normal, sameAccess, split, throughBroadcast, throughView } from './access.js';
 import { Inlining } from './inline.js';
 import type { Storage } from './storage.js';
 
@@ -222,8 +222,12 @@ export class Block {
   }
 
   #placePointwise(value: Value): void {
-    const found = this.#candidates(value.type.shape).find((g) =>
-      this.#computable(value, this.#inPlace(g), g, true),
+    // A stranger does not join what runs before a loop: its result would have to be kept through that.
+    const lastLoop = this.groups.map(({ kind }) => kind).lastIndexOf('scan');
+    const belongs = (g: Group) =>
+      g.index > lastLoop || value.node.inputs.some((v) => this.#memberOf.get(this.#base(v)!) === g);
+    const found = this.#candidates(value.type.shape).find(
+      (g) => belongs(g) && this.#computable(value, this.#inPlace(g), g, true),
     );
     if (found === undefined && this.#inlining.leaveToReader(value)) return;
     const group = found ?? this.#open('pointwise', value.type.shape, []);
@@ -337,8 +341,13 @@ export class Block {
         const through = throughBroadcast(by, extents, operand.type.shape, base.type.shape);
         return through !== null && this.#computable(operand, through, group);
       });
-    if (op.kind === 'gather' || op.kind === 'random')
-      return inputs.every((v) => this.#readyOf(v) < group.index);
+    if (op.kind === 'gather') {
+      const [, ids] = inputs as [Value, Value];
+      const rows = sizeOf(ids.type.shape);
+      const isByRow = split(by, extents, [rows, sizeOf(base.type.shape) / rows]) !== null;
+      return isByRow && inputs.every((v) => this.#readyOf(v) < group.index);
+    }
+    if (op.kind === 'random') return inputs.every((v) => this.#readyOf(v) < group.index);
     const through = throughView(base.node, by, extents);
     return through !== null && this.#computable(inputs[0]!, through, group);
   }
