@@ -155,7 +155,7 @@ function eigenvalueTable({ largest, smallest }: CurvatureReport): string {
   const rows = (kind: string, pairs: readonly Eigenvalue[]) =>
     pairs.map(({ value, error }, i) => [`${kind} ${i + 1}`, short(value), `+- ${error.toExponential(1)}`]);
   return markdownTable([
-    ['eigenvalue', 'value', 'error at most'],
+    ['eigenvalue', 'value', 'error of Lanczos'],
     ...rows('largest', largest),
     ...rows('smallest', smallest),
   ]);
@@ -209,21 +209,24 @@ function densityLines({ grid, density }: SpectralDensity): string[] {
   return [markdownTable([['eigenvalues', 'share'], ...rows])];
 }
 
+/** What is so much less than the highest density is not drawn. */
+const LEAST = 1e-6;
+
 /** The density as a picture; on a log scale, for most eigenvalues lie in one place. */
 export function densityChart({ matrix, density }: CurvatureReport, source: string): string {
   const { grid, density: values, standardErrors } = density!;
-  const least = 1e-6 * Math.max(...values);
-  const line = (name: string, of: (i: number) => number) => ({
+  const least = LEAST * Math.max(...values);
+  const line = (name: string, of: (value: number, i: number) => number) => ({
     name,
-    points: grid.map((x, i) => [x, Math.max(least, of(i))] as const),
+    points: values.map((value, i) => [grid[i]!, value < least ? Number.NaN : of(value, i)] as const),
   });
   return lineChart({
     title: `Eigenvalues of the ${matrix}, ${source}`,
     x: { label: 'eigenvalue' },
     y: { label: 'density', scale: 'log' },
     series: [
-      line('density', (i) => values[i]!),
-      line('+ standard error', (i) => values[i]! + standardErrors[i]!),
+      line('with its standard error', (value, i) => value + standardErrors[i]!),
+      line('density', (value) => value),
     ],
   });
 }
