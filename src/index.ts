@@ -68,6 +68,8 @@ export type { AdamOptions } from './optim/adam.js';
 export { adam } from './optim/adam.js';
 export type { HessianFreeOptions, HessianFreeStep } from './optim/hessian-free.js';
 export { HESSIAN_FREE_DEFAULTS, HessianFree } from './optim/hessian-free.js';
+export type { KfacStep, KfacTrainingOptions } from './optim/kfac.js';
+export { KFAC_DEFAULTS, Kfac } from './optim/kfac.js';
 export type { LbfgsOptions, LbfgsStep } from './optim/lbfgs.js';
 export { LBFGS_DEFAULTS, Lbfgs } from './optim/lbfgs.js';
 export type { Optimizer, UpdateInputs } from './optim/optimizer.js';

@@ -140,12 +140,12 @@ export const identity = (on: Builder, size: number): Value =>
   on.call('equal', on.iota([size, size], 0), on.iota([size, size], 1));
 
 /**
- * The factors of a batch: the sum of left left', and `share` [] of the sum of right right'. With a share of 1 / the number
- * of vectors, left (x) right stands for the sum over them of both products at once.
+ * The sums of left left' and of right right'. With the second over the number of vectors, left (x) right stands for the
+ * sum over vectors of both products at once.
  */
-export const blockFactors = (on: Builder, { left, right }: BlockVectors, share: Value): KroneckerPair => ({
+export const secondMoments = (on: Builder, { left, right }: BlockVectors): KroneckerPair => ({
   left: secondMoment(on, left),
-  right: on.mul(secondMoment(on, right), share),
+  right: secondMoment(on, right),
 });
 
 /** How many vectors a block has. */

@@ -3,8 +3,10 @@
  * back, and a GPU does in milliseconds what takes a host, factor by factor, far longer than the step it is for.
  */
 import type { Builder } from '../program/builder.js';
-import type { Value } from '../program/program.js';
+import { float, type Value } from '../program/program.js';
 import { identity, type KroneckerPair } from './kfac-blocks.js';
+import type { FactorTensors } from './kfac-factors.js';
+import type { VectorSpace } from './vector-space.js';
 
 /**
  * Largest condition number of a damped factor: what is damped less than that is damped as much. Beyond it, float32 could
@@ -33,6 +35,27 @@ export function dampedInverses(
     left: dampedInverse(on, left, on.call('div', rootDamping, pi)),
     right: dampedInverse(on, right, on.mul(rootDamping, pi)),
   };
+}
+
+/** into <- `dampedInverses` of the factors of each block. Queued like any run. */
+export async function invertFactors(
+  space: VectorSpace,
+  factors: readonly FactorTensors[],
+  into: readonly FactorTensors[],
+  damping: number,
+): Promise<void> {
+  using root = space.vector(1);
+  root.write([Math.sqrt(damping)]);
+  for (const [i, { left, right }] of factors.entries())
+    await space.programs.run(
+      `damped inverses [${left.type.shape}] [${right.type.shape}]`,
+      (on) => {
+        const pair = { left: on.input('left', left.type), right: on.input('right', right.type) };
+        const inverse = dampedInverses(on, pair, on.reshape(on.input('root', float(1)), []));
+        return { inverseLeft: inverse.left, inverseRight: inverse.right };
+      },
+      { left, right, root, inverseLeft: into[i]!.left, inverseRight: into[i]!.right },
+    );
 }
 
 function meanEigenvalue(on: Builder, factor: Value): Value {

@@ -9,25 +9,25 @@ import { requireNumber } from '../ranges.js';
 import type { CurvatureProblem } from './batch-products.js';
 import { type KfacBlock, kroneckerProducts } from './kfac-blocks.js';
 import { type FactorTensors, factorTensors, gatherFactors, type KfacOptions, named } from './kfac-factors.js';
-import { dampedInverses } from './kfac-inverse.js';
+import { invertFactors } from './kfac-inverse.js';
 import { SymmetricOperator } from './linear-operator.js';
 import type { VectorSpace } from './vector-space.js';
 
 /** A block-diagonal matrix of Kronecker products left (x) right, zero for parameters that are in no block. */
 export class KfacOperator extends SymmetricOperator {
-  readonly #scope: Scope;
+  readonly #owner: Disposable;
 
-  /** `scope` holds the factors, and goes with the operator. Made by `kfacOperator`, and by `inverse`. */
+  /** `owner` holds the factors, and goes with the operator. Made by `kfacOperator`, and by `inverse`. */
   constructor(
     space: VectorSpace,
     size: number,
     readonly blocks: readonly KfacBlock[],
     /** Of each block. */
     readonly factors: readonly FactorTensors[],
-    scope: Scope,
+    owner: Disposable,
   ) {
     super(space, size);
-    this.#scope = scope;
+    this.#owner = owner;
   }
 
   protected multiply(x: Tensor, y: Tensor): Promise<void> {
@@ -55,19 +55,7 @@ export class KfacOperator extends SymmetricOperator {
     const scope = new Scope();
     try {
       const inverses = factorTensors(space, blocks, scope);
-      using root = space.vector(1);
-      root.write([Math.sqrt(damping)]);
-      for (const [i, { left, right }] of this.factors.entries())
-        await space.programs.run(
-          `damped inverses [${left.type.shape}] [${right.type.shape}]`,
-          (on) => {
-            const pair = { left: on.input('left', left.type), right: on.input('right', right.type) };
-            const inverse = dampedInverses(on, pair, on.reshape(on.input('root', float(1)), []));
-            return { inverseLeft: inverse.left, inverseRight: inverse.right };
-          },
-          { left, right, root, inverseLeft: inverses[i]!.left, inverseRight: inverses[i]!.right },
-        );
-      await space.backend.finish();
+      await invertFactors(space, this.factors, inverses, damping);
       return new KfacOperator(space, this.shape[0], blocks, inverses, scope);
     } catch (error) {
       scope[Symbol.dispose]();
@@ -76,7 +64,7 @@ export class KfacOperator extends SymmetricOperator {
   }
 
   [Symbol.dispose](): void {
-    this.#scope[Symbol.dispose]();
+    this.#owner[Symbol.dispose]();
   }
 }
 
@@ -91,12 +79,6 @@ export async function kfacOperator(
   problem: CurvatureProblem,
   options: KfacOptions = {},
 ): Promise<KfacOperator> {
-  const scope = new Scope();
-  try {
-    const { blocks, factors } = await gatherFactors(space, problem, options, scope);
-    return new KfacOperator(space, problem.model.parameters.size, blocks, factors, scope);
-  } catch (error) {
-    scope[Symbol.dispose]();
-    throw error;
-  }
+  const factors = await gatherFactors(space, problem, options);
+  return new KfacOperator(space, problem.model.parameters.size, factors.blocks, factors.tensors, factors);
 }
