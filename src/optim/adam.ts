@@ -20,9 +20,10 @@ export function adam(options: AdamOptions = {}): Optimizer {
     name: decoupled ? 'adamw' : 'adam',
     slots: ['m', 'v'],
     scalars: (step, learningRate) => ({
-      learningRate,
-      correction: 1 / (1 - beta1 ** step),
+      stepSize: learningRate / (1 - beta1 ** step),
       rootCorrection: Math.sqrt(1 - beta2 ** step),
+      // Of decay, which the correction of the mean does not concern.
+      decayCorrection: 1 - beta1 ** step,
     }),
     update(on, at) {
       const { theta, slots, scalars } = at;
@@ -31,9 +32,10 @@ export function adam(options: AdamOptions = {}): Optimizer {
       const m = on.add(on.mul(slots.m!, c(beta1)), on.mul(g, c(1 - beta1)));
       const v = on.add(on.mul(slots.v!, c(beta2)), on.mul(on.mul(g, g), c(1 - beta2)));
       const root = on.add(on.call('div', on.call('sqrt', v), scalars.rootCorrection!), c(epsilon));
-      const direction = on.mul(on.call('div', m, root), scalars.correction!);
+      const direction = on.call('div', m, root);
       const decay = decoupled ? decayed(on, at, weightDecay) : null;
-      const step = on.mul(decay ? on.add(direction, decay) : direction, scalars.learningRate!);
+      const whole = decay ? on.add(direction, on.mul(decay, scalars.decayCorrection!)) : direction;
+      const step = on.mul(whole, scalars.stepSize!);
       return { theta: on.sub(theta, step), slots: { m, v } };
     },
   };

@@ -6,7 +6,10 @@ export interface Optimizer {
   readonly name: string;
   /** Vectors of theta's size that it keeps between steps; all start at zero. */
   readonly slots: readonly string[];
-  /** Scalars that change from step to step, `learningRate` among them, for step = 1, 2, ... and the scheduled rate. */
+  /**
+   * Scalars that change from step to step, for step = 1, 2, ... and the scheduled learning rate. Steps are proportional
+   * to one of them, `stepSize`, and that to the learning rate.
+   */
   readonly scalars: (step: number, learningRate: number) => Readonly<Record<string, number>>;
   /** The new theta and slots. */
   readonly update: (on: Builder, at: UpdateInputs) => { theta: Value; slots: Record<string, Value> };
@@ -16,7 +19,7 @@ export interface UpdateInputs {
   readonly theta: Value;
   readonly gradient: Value;
   readonly slots: Readonly<Record<string, Value>>;
-  /** `learningRate` may be of theta's size instead: the rate of each element. */
+  /** `stepSize` may be of theta's size instead: one for each element. */
   readonly scalars: Readonly<Record<string, Value>>;
   /** Of theta's size: the weight decay of each element. Absent: the optimizer's own for all of them. */
   readonly weightDecays?: Value | undefined;

@@ -65,7 +65,7 @@ export function trainingStep(model: Model, options: StepOptions): Program {
     theta,
     gradient: clipByValue(on, clipped.gradient, clipValue),
     slots,
-    scalars: groups ? { ...scalars, learningRate: on.mul(row(groups, 0), scalars.learningRate!) } : scalars,
+    scalars: groups ? { ...scalars, stepSize: on.mul(row(groups, 0), scalars.stepSize!) } : scalars,
     weightDecays: groups && row(groups, 1),
   });
 

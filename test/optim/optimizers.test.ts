@@ -31,7 +31,7 @@ function run(optimizer: Optimizer, steps: number, own?: Own, rate = RATE): numbe
     theta: on.input('theta', float(size)),
     gradient: on.input('gradient', float(size)),
     slots: inputs(optimizer.slots, [size]),
-    scalars: { ...inputs(names, []), ...(own && { learningRate: on.input('rates', float(size)) }) },
+    scalars: { ...inputs(names, []), ...(own && { stepSize: on.input('stepSizes', float(size)) }) },
     weightDecays: own && on.input('weightDecays', float(size)),
   });
   const program = on.build(
@@ -50,7 +50,7 @@ function run(optimizer: Optimizer, steps: number, own?: Own, rate = RATE): numbe
     );
     const gradient = Float64Array.from(gradientAt(Array.from(state.theta!), step));
     const vectors = own && {
-      rates: Float64Array.from(own.rates),
+      stepSizes: Float64Array.from(own.rates, (each) => (each / rate) * scalars.stepSize![0]!),
       weightDecays: Float64Array.from(own.weightDecays),
     };
     state = interpret(program, { ...state, ...scalars, gradient, ...vectors });
