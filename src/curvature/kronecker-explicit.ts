@@ -20,6 +20,7 @@ import {
   hasRoom,
   unitMatrix,
 } from './kronecker-factors.js';
+import { type KroneckerSample, kroneckerEigenvalues } from './kronecker-spectrum.js';
 import { SymmetricOperator } from './linear-operator.js';
 import type { VectorSpace } from './vector-space.js';
 
@@ -144,6 +145,27 @@ export class ExplicitKronecker extends SymmetricOperator {
     return trace!;
   }
 
+  /** All m n eigenvalues, ascending, from C and phi on the host: for small layers. */
+  async eigenvalues(): Promise<number[]> {
+    return kroneckerEigenvalues(await this.samples());
+  }
+
+  /** C and phi of every sample, read back: what the closed forms and the bounds are made of. */
+  async samples(): Promise<KroneckerSample[]> {
+    const [m, n] = this.weightShape;
+    const all: KroneckerSample[] = [];
+    for (const { samples: r, steps: T, slabs, seen } of this.factors) {
+      const phi = await seen.read();
+      const parts = await Promise.all(slabs.map((slab) => slab.read()));
+      for (let j = 0; j < r; j++)
+        all.push({
+          C: parts.flatMap((part) => rowsOf(part, j * (part.length / r), (j + 1) * (part.length / r), T * m)),
+          seen: rowsOf(phi, j * T * n, (j + 1) * T * n, n),
+        });
+    }
+    return all;
+  }
+
   /** y <- the sum over batches of what `build` makes of each batch's factors. */
   async #accumulate(
     name: string,
@@ -196,3 +218,9 @@ function requireRoom(sizes: readonly FactorSizes[], { backend }: VectorSpace, we
     { where: description, fix: 'use kroneckerBlock, which never forms C, or fewer samples' },
   );
 }
+
+/** Elements from ... to - 1 as rows of `width`. */
+const rowsOf = (numbers: Numbers, from: number, to: number, width: number): number[][] =>
+  Array.from({ length: (to - from) / width }, (_, i) =>
+    Array.from(numbers.subarray(from + i * width, from + (i + 1) * width)),
+  );
