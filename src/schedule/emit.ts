@@ -106,7 +106,7 @@ function operand(
 ): Ref {
   const { base, access: by } = storage.resolve(value, access, extents);
   // A constant has no memory until a view of it is written out.
-  if (base.node.op.kind === 'constant') throw new NeedsCopy(value);
+  if (base.node.op.kind === 'constant') throw new NeedsCopy([value]);
   const { allocation, offset, strides, time } = storage.address(base, by, extents, hasTime);
   return { buffer: allocation.id, offset, strides, time };
 }

@@ -119,7 +119,7 @@ export class Scalars {
     }
     // A view that could not be addressed in place is copied.
     const through = throughView(value.node, access, extents);
-    if (through === null) throw new NeedsCopy(x);
+    if (through === null) throw new NeedsCopy([x]);
     return this.at(x, through);
   }
 

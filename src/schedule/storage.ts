@@ -30,9 +30,9 @@ export interface Address extends Access {
   readonly time: TimeStride | null;
 }
 
-/** Thrown when a view cannot be addressed in place: lowering starts again with the view copied. */
+/** Thrown when views cannot be addressed in place: lowering starts again with them copied. */
 export class NeedsCopy extends Error {
-  constructor(readonly view: Value) {
+  constructor(readonly views: readonly Value[]) {
     super('a view has no affine address');
   }
 }
@@ -94,7 +94,7 @@ export class Storage {
         at = outside.value;
       } else if (this.isView(at)) {
         const through = throughView(at.node, by, extents);
-        if (through === null) throw new NeedsCopy(at);
+        if (through === null) throw new NeedsCopy([at]);
         by = through;
         at = at.node.inputs[0]!;
       } else return { base: at, access: by };
