@@ -34,7 +34,18 @@ export type { BigramBaseline } from './data/ngram.js';
 export { bigramBaseline, unigramEntropy } from './data/ngram.js';
 export type { RandomState } from './data/random.js';
 export { CounterRandom } from './data/random.js';
-export type { LabelledSequence, SequenceBatch, SequenceSource, TargetSpec } from './data/sequences.js';
+export type { SegmentLengths } from './data/segments.js';
+export { SegmentStream } from './data/segments.js';
+export type {
+  LabelledSequence,
+  SequenceBatch,
+  SequenceBatches,
+  SequenceSetOptions,
+  SequenceShape,
+  SequenceSource,
+  SequenceStreamOptions,
+  TargetSpec,
+} from './data/sequences.js';
 export { SequenceSet, SequenceStream } from './data/sequences.js';
 export type { Split } from './data/split.js';
 export { splitByPosition } from './data/split.js';

@@ -122,7 +122,7 @@ describe('presets', () => {
       '--cell',
       cell,
       '--steps',
-      '450',
+      '300',
     );
     expect(told).toMatch(new RegExp(`model {4}${cell} with attention, 1 x 32 units`));
     expect(Number(/test {8}cross-entropy (\S+),/.exec(told)?.[1])).toBeLessThan(0.2);
