@@ -24,7 +24,6 @@ export interface DataOptions {
   readonly changes?: {
     readonly batch?: number | undefined;
     readonly unroll?: number | undefined;
-    readonly clipAccumulations?: number;
   };
 }
 
@@ -92,7 +91,8 @@ function problemOf<Data extends TrainingData>(
   { batches }: DataOptions,
   source: string,
 ): CheckpointProblem {
-  const model = data.model(config);
+  // Limited derivatives would be no derivatives of the loss.
+  const model = data.model({ ...config, clipAccumulations: 0 });
   const theta = flatWeights(model, checkpoint.weights, folder);
   return { model, theta, batches: firstBatches(data, config, batches), source };
 }

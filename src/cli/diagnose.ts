@@ -51,8 +51,7 @@ async function diagnoseCheckpoint(
   const choice = requireChoice(options.backend, '--backend', BACKENDS);
   const loaded = await loadCheckpoint(path);
   if (loaded.warning !== undefined) context.stderr.write(`${loaded.warning}\n`);
-  // Limited derivatives would be no error signals.
-  const changes = { batch: samples, unroll: steps, clipAccumulations: 0 };
+  const changes = { batch: samples, unroll: steps };
   const found = await checkpointProblem(loaded, { ...options, batches: 1, changes });
   const [batch] = found.batches;
   if (steps !== undefined && batch!.steps !== steps)

@@ -2,6 +2,7 @@
 import { KronogradError } from '../errors.js';
 import type { TensorMap } from '../interop/safetensors.js';
 import type { Checkpoint } from './checkpoint.js';
+import type { Sharpness } from './curvature-probe.js';
 import { LossReader } from './loss-reader.js';
 import type { TextData } from './text-data.js';
 import type { StepMetrics, Trainer } from './trainer.js';
@@ -18,11 +19,15 @@ export interface FitOptions<Data extends TrainingData = TextData> {
   /** Stops after the current step, with a last checkpoint. */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: FitEvent) => void;
+  /** Steps from one look at the sharpness of the loss to the next; none unless given. A look costs as much as 30 to 90 steps. */
+  readonly curvatureEvery?: number;
 }
 
 export type FitEvent =
   /** Of every step, in order, shortly after it was made. */
   | ({ readonly kind: 'step' } & StepMetrics)
+  /** Before the step's update, on its batch. */
+  | ({ readonly kind: 'curvature'; readonly step: number } & Sharpness)
   | ({ readonly kind: 'validation' } & Validation)
   | { readonly kind: 'earlyStop'; readonly best: Measured };
 
@@ -96,6 +101,7 @@ class Fit<Data extends TrainingData> {
     if (!stoppedEarly && this.#trainer.stepsDone < data.steps) {
       for await (const batch of batches) {
         await this.#trainer.prepare(batch as BatchOf<Data>);
+        await this.#lookAtCurvature(batch as BatchOf<Data>);
         this.#trainer.step(batch as BatchOf<Data>);
         const step = this.#trainer.stepsDone;
         this.#take(await this.#reader.poll());
@@ -118,6 +124,13 @@ class Fit<Data extends TrainingData> {
       last: this.#validations().at(-1) ?? null,
       best: this.#bestSoFar(),
     };
+  }
+
+  async #lookAtCurvature(batch: BatchOf<Data>): Promise<void> {
+    const { curvatureEvery, onEvent } = this.#options;
+    const step = this.#trainer.stepsDone + 1;
+    if (curvatureEvery === undefined || step % curvatureEvery !== 0) return;
+    onEvent?.({ kind: 'curvature', step, ...(await this.#trainer.sharpness(batch)) });
   }
 
   async #validate(): Promise<void> {

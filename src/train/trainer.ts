@@ -10,6 +10,8 @@ import { BucketedProgram, type ProgramAtLength } from './bucketed-program.js';
 import type { Checkpoint, MetricsEntry } from './checkpoint.js';
 import { type ConfiguredStep, configuredStep, RING_LENGTH } from './configured-step.js';
 import { requireContinuation } from './continuation.js';
+import { curvatureBatch } from './curvature-batches.js';
+import { CurvatureProbe, type Sharpness } from './curvature-probe.js';
 import { learningRate } from './learning-rate.js';
 import { RANDOM_STREAMS } from './random-streams.js';
 import { requireRoom } from './room.js';
@@ -49,13 +51,14 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   readonly #tensors: Tensors;
   readonly #evaluator: DataEvaluator<PartOf<Data>>;
   readonly #dropoutKey: number;
+  #curvature: CurvatureProbe | undefined;
   #stepsDone = 0;
   #nextBatch = 0;
   /** The last step whose losses were asked for. */
   #lossesRead = 0;
 
   private constructor(
-    backend: Backend,
+    private readonly backend: Backend,
     readonly config: ConfigOf<Data>,
     readonly data: Data,
     { model, optimizer, groups }: ConfiguredStep,
@@ -200,6 +203,21 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
    */
   evaluate(part: PartOf<Data>): Promise<number> {
     return this.#evaluator.loss(this.#tensors.theta!, part);
+  }
+
+  /**
+   * How sharply the loss of a batch, the next one to step on, is curved at the parameters as they are now, without
+   * dropout. Changes nothing of the training. @throws KronogradError DIVERGED, MEMORY
+   */
+  async sharpness(batch: BatchOf<Data>): Promise<Sharpness> {
+    const { data, config, backend } = this;
+    // Limited derivatives would be no derivatives of the loss.
+    this.#curvature ??= this.#scope.own(
+      new CurvatureProbe(backend, data.model({ ...config, clipAccumulations: 0 }), this.#tensors.theta!),
+    );
+    const saved = batch.resetsState ? [] : [...(await this.#read('state.'))];
+    const state = Object.fromEntries(saved.map(([name, tensor]) => [name, tensor.data as FlatParameters]));
+    return this.#curvature.sharpness(curvatureBatch(data, config, batch, state));
   }
 
   /** The parameters as they are now. */
