@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { TrainConfigInput } from '../train/config.js';
 import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES } from '../train/run-config.js';
 import { NETWORKS, SEGMENT_STATES } from '../train/sequence-config.js';
-import { anyNumberOption, numbersOption } from './options.js';
+import { anyNumberOption, integerOption, numbersOption } from './options.js';
 
 /** What `train` takes after its preset, as commander hands it over. */
 export interface TrainOptions {
@@ -39,6 +39,7 @@ export interface TrainOptions {
   readonly backend?: string;
   readonly out?: string;
   readonly resume?: boolean;
+  readonly logCurvature?: number;
   readonly json?: boolean;
 }
 
@@ -95,6 +96,11 @@ export function addTrainOptions(command: Command): Command {
   command.option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`);
   command.option('--out <dir>', 'the folder for checkpoints');
   command.option('--resume', 'continue from the last checkpoint in that folder');
+  command.option(
+    '--log-curvature <n>',
+    'tell the largest eigenvalue of the Hessian every n steps; each time costs as much as 30 to 90 steps',
+    integerOption('--log-curvature', { min: 1 }),
+  );
   command.option('--json', 'print one JSON object a line instead of a progress bar');
   return command;
 }
@@ -112,7 +118,7 @@ export const DATA_KEYS = [
 
 /** The part of the options that belongs into the configuration. */
 export function configOf(options: TrainOptions): TrainConfigInput {
-  const others = new Set<string>([...DATA_KEYS, 'resume', 'json']);
+  const others = new Set<string>([...DATA_KEYS, 'resume', 'logCurvature', 'json']);
   return Object.fromEntries(Object.entries(options).filter(([key]) => !others.has(key)));
 }
 

@@ -5,6 +5,7 @@ import { type FitEvent, fit } from '../train/fit.js';
 import { SequenceData } from '../train/sequence-data.js';
 import type { Trainer } from '../train/trainer.js';
 import { beginTraining } from './begin-training.js';
+import { type Fitting, tellSharpness } from './fitting.js';
 import type { Problem } from './problems.js';
 import type { Progress } from './progress.js';
 import { resultLines, testSequences } from './sequence-result.js';
@@ -15,7 +16,7 @@ export async function trainSequences(
   backend: Backend,
   reason: string,
   progress: Progress,
-  signal: AbortSignal,
+  fitting: Fitting,
 ): Promise<void> {
   const data = new SequenceData(problem.sets, config);
   using trainer = await beginTraining(backend, config, data, resumed, progress, (trainer) =>
@@ -25,7 +26,7 @@ export async function trainSequences(
   const tokensPerStep = config.batch * data.unroll();
   progress.start({ total: data.steps, done: trainer.stepsDone, tokensPerStep });
   await fit(trainer, {
-    signal,
+    ...fitting,
     onEvent: (event) => show(event, problem, progress),
     save: async (checkpoint, kind) => {
       const saved = await saveCheckpoint(config.out, checkpoint, { kind });
@@ -73,6 +74,9 @@ function show(event: FitEvent, { tell }: Problem, progress: Progress): void {
   switch (event.kind) {
     case 'step':
       progress.update(event);
+      break;
+    case 'curvature':
+      tellSharpness(event, progress);
       break;
     case 'validation': {
       const { step, trainingLoss, validationLoss, isBest } = event;

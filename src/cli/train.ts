@@ -9,6 +9,7 @@ import { sample } from '../train/sampler.js';
 import { prepareText } from '../train/text-data.js';
 import type { Trainer } from '../train/trainer.js';
 import { beginTraining } from './begin-training.js';
+import { type Fitting, tellSharpness } from './fitting.js';
 import { Interruption } from './interruption.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter, createProgress, type Progress } from './progress.js';
@@ -41,11 +42,11 @@ export const train: CommandRegistration = (program, context) => {
       progress.log('stopping after this step; Ctrl-C again ends without saving'),
     );
     try {
-      const { signal } = interruption;
+      const fitting = { signal: interruption.signal, curvatureEvery: options.logCurvature };
       if (onText) {
         const sized = opened.gpu ? await setUpRun(presetOrFile, options, { gpu: true }) : setup;
-        await run(sized, opened, backend, progress, signal);
-      } else await trainSequences(setup, backend, opened.reason, progress, signal);
+        await run(sized, opened, backend, progress, fitting);
+      } else await trainSequences(setup, backend, opened.reason, progress, fitting);
     } catch (error) {
       if (!(error instanceof KronogradError) || error.code !== 'ABORTED') throw error;
       const { out } = setup.config;
@@ -64,7 +65,7 @@ async function run(
   { reason }: OpenedBackend,
   backend: Backend,
   progress: Progress,
-  signal: AbortSignal,
+  fitting: Fitting,
 ): Promise<void> {
   const data = await prepareText(text, config);
   using trainer = await beginTraining(backend, config, data, resumed, progress, (trainer) =>
@@ -77,7 +78,7 @@ async function run(
     tokensPerStep: config.batch * config.unroll,
   });
   const result = await fit(trainer, {
-    signal,
+    ...fitting,
     onEvent: (event) => show(event, progress),
     save: async (checkpoint, kind) => {
       const saved = await saveCheckpoint(config.out, withTextFile(checkpoint, textFile), { kind });
@@ -134,6 +135,9 @@ function show(event: FitEvent, progress: Progress): void {
   switch (event.kind) {
     case 'step':
       progress.update(event);
+      break;
+    case 'curvature':
+      tellSharpness(event, progress);
       break;
     case 'validation': {
       const { step, trainingLoss, validationLoss, isBest } = event;

@@ -20,7 +20,7 @@ export interface FitOptions<Data extends TrainingData = TextData> {
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: FitEvent) => void;
   /** Steps from one look at the sharpness of the loss to the next; none unless given. A look costs as much as 30 to 90 steps. */
-  readonly curvatureEvery?: number;
+  readonly curvatureEvery?: number | undefined;
 }
 
 export type FitEvent =
