@@ -272,7 +272,10 @@ const dot = (x: readonly number[], y: readonly number[]) => x.reduce((sum, each,
 const quadratic = ([a, b, c, d]: readonly number[], [x, y]: readonly number[]) =>
   x! * (a! * x! + b! * y!) + y! * (c! * x! + d! * y!);
 
-/** The c of the least M(c); without momentum, or where delta is 0 or along the direction, c[1] = 0. */
+/**
+ * The c of the least M(c). c[1] is 0 without momentum, where delta is 0 or along the direction, and instead of less: that
+ * would take back what another batch has asked for.
+ */
 function minimum(
   { curvature, slope }: QuadraticModel,
   momentum: boolean,
@@ -280,9 +283,10 @@ function minimum(
   const [a, b, , d] = curvature as [number, number, number, number];
   const [p, q] = slope as [number, number];
   const determinant = a * d - b * b;
-  if (!momentum || !(determinant > LEAST_DETERMINANT * a * d))
-    return { rate: a > 0 ? -p / a : 0, momentum: 0 };
-  return { rate: (b * q - d * p) / determinant, momentum: (b * p - a * q) / determinant };
+  const along = (b * p - a * q) / determinant;
+  if (momentum && determinant > LEAST_DETERMINANT * a * d && along > 0)
+    return { rate: (b * q - d * p) / determinant, momentum: along };
+  return { rate: a > 0 ? -p / a : 0, momentum: 0 };
 }
 
 function requireOptions(options: Required<KfacTrainingOptions>): void {
