@@ -12,6 +12,8 @@ import {
   eigenvalueModuli,
   extremeSingularValues,
   mapped,
+  spectralNorm,
+  spectralRadius,
   square,
   sum,
 } from './matrices.js';
@@ -81,67 +83,86 @@ export function recurrenceCertificates(
 ): RecurrenceCertificates | null {
   const { recurrence } = layer.cell;
   if (recurrence === undefined) return null;
-  const matrix = (name: string) => square(Float64Array.from(layer.parameters[name]!.data));
-  const W = matrix(recurrence.matrix);
-  const W_s = recurrence.linear === undefined ? null : matrix(recurrence.linear);
-  const { gamma } = ACTIVATIONS[recurrence.activation];
+  const { matrix, linear, activation } = recurrence;
+  const weights = (name: string) => square(Float64Array.from(layer.parameters[name]!.data));
+  const W = weights(matrix);
+  const W_s = linear === undefined ? null : weights(linear);
+  const { gamma } = ACTIVATIONS[activation];
   const { largest: norm, smallest } = extremeSingularValues(W);
-  const absolute = (A: DenseMatrix) => mapped(A, Math.abs);
   const numbers: RecurrenceNumbers = {
     gamma,
     norm,
     smallestSingularValue: smallest,
-    spectralRadius: eigenvalueModuli(W)[0]!,
-    absoluteSpectralRadius: eigenvalueModuli(absolute(W))[0]!,
+    spectralRadius: spectralRadius(W),
+    absoluteSpectralRadius: spectralRadius(mapped(W, Math.abs)),
   };
-  // Bounds |J| element by element, whatever the slopes.
-  const bound = mapped(absolute(W), (x) => gamma * x);
-  const bounding = W_s === null ? bound : sum(absolute(W_s), bound);
-  const normOf = (A: DenseMatrix) => extremeSingularValues(A).largest;
-  const wholeNorm = (norm_s: number, norm_r: number) => norm_s + gamma * norm_r;
-  const plain = wholeNorm(W_s === null ? 0 : normOf(W_s), norm);
-  const P = diagonalScaling(bounding);
-  const scaled = wholeNorm(W_s === null ? 0 : normOf(scaledBy(P, W_s)), normOf(scaledBy(P, W)));
-  const of = (name: string) => (W_s === null ? `gamma ${name}` : `W_s and gamma W_r: ${name}`);
-  const below = (name: string, condition: string, value: number): Certificate => ({
-    ...{ name, proves: 'vanishing', condition: `${condition} < 1`, value, holds: value < 1 },
-  });
-  const certificates: Certificate[] = [
-    below('norm', W_s === null ? 'gamma ||W||' : '||W_s|| + gamma ||W_r||', plain),
-    below(
-      'spectral radius of absolute values',
-      W_s === null ? 'gamma rho(|W|)' : 'rho(|W_s| + gamma |W_r|)',
-      eigenvalueModuli(bounding)[0]!,
-    ),
-    below(
-      'scaled norm',
-      W_s === null ? 'gamma ||P W P^-1||' : '||P W_s P^-1|| + gamma ||P W_r P^-1||',
-      scaled,
-    ),
-    {
-      ...{ name: 'no explosion', proves: 'not exploding', value: plain, holds: plain <= 1 },
-      condition: `${of('||W||')} <= 1`,
-    },
-  ];
-  const taken = (_: number, i: number) => layer.taken[i] === 1;
-  if (stepNorms !== null)
-    certificates.push(below('on the run', 'max ||J[t]||', Math.max(...stepNorms.filter(taken))));
   const growth = W_s === null ? smallestSlopes(layer).map((slope) => smallest * slope) : null;
-  if (growth !== null) {
-    const value = Math.min(...growth.filter(taken));
-    certificates.push({
-      ...{ name: 'growth on the run', proves: 'exploding', value, holds: value > 1 },
-      condition: "sigma_min(W) min|f'| > 1 at every step",
-    });
-  }
-  const isUnitAtZero = recurrence.activation === 'tanh' || recurrence.activation === 'identity';
+  const isUnitAtZero = activation === 'tanh' || activation === 'identity';
   return {
     numbers,
-    certificates,
+    certificates: [
+      ...aPriori(
+        mapped(W, (w) => gamma * w),
+        W_s,
+      ),
+      ...onTheRun(layer, stepNorms, growth),
+    ],
     longestGrowth: growth && longestGrowth(layer, growth),
     stability: isUnitAtZero ? eigenvalueModuli(W_s === null ? W : sum(W_s, W)) : null,
   };
 }
+
+/** What holds whatever the inputs are; `slopedW` is gamma W. */
+function aPriori(slopedW: DenseMatrix, W_s: DenseMatrix | null): Certificate[] {
+  const matrices = W_s === null ? [slopedW] : [W_s, slopedW];
+  const norms = (all: readonly DenseMatrix[]) => all.reduce((total, A) => total + spectralNorm(A), 0);
+  const norm = norms(matrices);
+  // Bounds |J| element by element, whatever the slopes.
+  const bounding = matrices.map((A) => mapped(A, Math.abs)).reduce(sum);
+  const P = diagonalScaling(matrices);
+  const named = (plain: string, canonical: string) => (W_s === null ? plain : canonical);
+  const ofNorm = named('gamma ||W||', '||W_s|| + gamma ||W_r||');
+  return [
+    below('norm', ofNorm, norm),
+    below(
+      'spectral radius of absolute values',
+      named('gamma rho(|W|)', 'rho(|W_s| + gamma |W_r|)'),
+      spectralRadius(bounding),
+    ),
+    below(
+      'scaled norm',
+      named('gamma ||P W P^-1||', '||P W_s P^-1|| + gamma ||P W_r P^-1||'),
+      norms(matrices.map((A) => scaledBy(P, A))),
+    ),
+    {
+      ...{ name: 'no explosion', proves: 'not exploding', condition: `${ofNorm} <= 1` },
+      ...{ value: norm, holds: norm <= 1 },
+    },
+  ];
+}
+
+/** What holds for the steps that were taken. */
+function onTheRun(
+  { taken }: LayerTrace,
+  stepNorms: Float64Array | null,
+  growth: Float64Array | null,
+): Certificate[] {
+  const ofTaken = (values: Float64Array) => values.filter((_, i) => taken[i] === 1);
+  const found: Certificate[] = [];
+  if (stepNorms !== null) found.push(below('on the run', 'max ||J[t]||', Math.max(...ofTaken(stepNorms))));
+  if (growth !== null) {
+    const value = Math.min(...ofTaken(growth));
+    found.push({
+      ...{ name: 'growth on the run', proves: 'exploding', value, holds: value > 1 },
+      condition: "sigma_min(W) min|f'| > 1 at every step",
+    });
+  }
+  return found;
+}
+
+const below = (name: string, quantity: string, value: number): Certificate => ({
+  ...{ name, proves: 'vanishing', condition: `${quantity} < 1`, value, holds: value < 1 },
+});
 
 /** min_i |f'(y[i])| of the slopes in the Jacobian of each step, [T, r]. */
 function smallestSlopes({ cell, parts, states, steps, samples }: LayerTrace): Float64Array {

@@ -55,6 +55,40 @@ export function extremeSingularValues(A: DenseMatrix): { largest: number; smalle
 /** ||A||_2 */
 export const spectralNorm = (A: DenseMatrix): number => extremeSingularValues(A).largest;
 
+/** Multiplications of a power iteration. */
+const MULTIPLICATIONS = 60;
+
+/** sigma_max of a square matrix and its singular vectors, A v = sigma u, as near as a power iteration comes. */
+export function topSingularVectors(A: DenseMatrix): { sigma: number; u: Float64Array; v: Float64Array } {
+  const n = A.rows;
+  let [v] = unit(Float64Array.from({ length: n }, (_, i) => 1 + i / n));
+  for (let step = 0; ; step++) {
+    const [u, sigma] = unit(times(A, v));
+    if (step === MULTIPLICATIONS) return { sigma, u, v };
+    [v] = unit(transposeTimes(A, u));
+  }
+}
+
+/** A x */
+export function times({ rows, columns, data }: DenseMatrix, x: Float64Array): Float64Array {
+  const y = new Float64Array(rows);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) y[i]! += data[i * columns + j]! * x[j]!;
+  return y;
+}
+
+/** A' x */
+export function transposeTimes({ rows, columns, data }: DenseMatrix, x: Float64Array): Float64Array {
+  const y = new Float64Array(columns);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) y[j]! += data[i * columns + j]! * x[i]!;
+  return y;
+}
+
+/** A vector by its norm, and the norm; zeros stay what they are. */
+function unit(x: Float64Array): [vector: Float64Array, norm: number] {
+  const norm = Math.sqrt(x.reduce((total, each) => total + each * each, 0));
+  return [norm > 0 ? x.map((each) => each / norm) : x, norm];
+}
+
 /** |lambda| of every eigenvalue, the largest first. */
 export function eigenvalueModuli(A: DenseMatrix): number[] {
   const { realEigenvalues, imaginaryEigenvalues } = new EigenvalueDecomposition(toMatrix(A));

@@ -46,7 +46,7 @@ function carouselLines({ share, isCarousel, conditions }: Carousel): string[] {
 
 function certificateLines({ certificates, longestGrowth, stability }: RecurrenceCertificates): string[] {
   const lines = certificates.map(({ proves, condition, value, holds }) =>
-    row(proves, `${condition}: ${short(value)}, ${yes(holds)}`),
+    row(`${proves} if`, `${condition}: ${short(value)}, ${yes(holds)}`),
   );
   if (longestGrowth !== null)
     lines.push(row('', `sigma_min(W) min|f'| > 1 for ${longestGrowth} steps in a row at most`));
@@ -59,7 +59,7 @@ function certificateLines({ certificates, longestGrowth, stability }: Recurrence
   return lines;
 }
 
-const row = (name: string, text: string): string => `${name.padEnd(15)}${text}`;
+const row = (name: string, text: string): string => `${name.padEnd(18)}${text}`;
 
 const yes = (holds: boolean): string => (holds ? 'yes' : 'no');
 

@@ -35,7 +35,7 @@ export function verdictOn(layer: string, signals: readonly number[]): Verdict {
   const change = remaining < 1 ? 'shrink' : 'grow';
   const rest =
     remaining < 1
-      ? `after ${steps} ${short(remaining)} of them remains`
+      ? `after ${steps} ${short(remaining)} of them remain`
       : `after ${steps} they are ${short(remaining)} times as large`;
   return {
     ...{ kind, perStep, remaining },

@@ -9,7 +9,14 @@ import { naumovRnn } from '../../src/cells/naumov-rnn.js';
 import { palRnn } from '../../src/cells/pal-rnn.js';
 import { standardRnn } from '../../src/cells/standard-rnn.js';
 import { type RecurrenceCertificates, recurrenceCertificates } from '../../src/diagnostics/certificates.js';
-import { extremeSingularValues, spectralRadius, square } from '../../src/diagnostics/matrices.js';
+import {
+  type DenseMatrix,
+  extremeSingularValues,
+  mapped,
+  spectralNorm,
+  spectralRadius,
+  square,
+} from '../../src/diagnostics/matrices.js';
 import { diagonalScaling, scaledBy } from '../../src/diagnostics/scaling.js';
 import { DenseSpectra } from '../../src/diagnostics/spectra.js';
 import { stepJacobians } from '../../src/diagnostics/step-jacobians.js';
@@ -131,15 +138,20 @@ describe('certificates', () => {
     expect(products.smallest[0]).toBeCloseTo(3 ** 5, 8);
   });
 
-  it('makes the norm under the diagonal scaling the spectral radius of the absolute values', () => {
+  it('scales to the spectral radius of the absolute values, and below that where signs allow it', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 6 }),
         fc.infiniteStream(fc.double({ min: 0.05, max: 2, noNaN: true })),
-        (n, stream) => {
-          const A = square(Array.from({ length: n * n }, () => stream.next().value));
-          const scaled = scaledBy(diagonalScaling(A), A);
-          expect(extremeSingularValues(scaled).largest / spectralRadius(A)).toBeCloseTo(1, 8);
+        fc.infiniteStream(fc.constantFrom(1, -1)),
+        (n, sizes, signs) => {
+          const A = square(Array.from({ length: n * n }, () => sizes.next().value));
+          const scaledNorm = (B: DenseMatrix) => spectralNorm(scaledBy(diagonalScaling([B]), B));
+          // Of a matrix without signs it is the least there is.
+          expect(scaledNorm(A) / spectralRadius(A)).toBeCloseTo(1, 8);
+          const signed = mapped(A, (a) => a * signs.next().value);
+          expect(scaledNorm(signed)).toBeLessThanOrEqual(spectralRadius(A) * (1 + 1e-8));
+          expect(scaledNorm(signed)).toBeGreaterThanOrEqual(spectralRadius(signed) * (1 - 1e-8));
         },
       ),
       { numRuns: 30 },

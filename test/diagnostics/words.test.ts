@@ -37,7 +37,7 @@ describe('verdicts', () => {
     expect(verdict.kind).toBe('vanishing');
     expect(verdict.perStep).toBeCloseTo(0.83, 12);
     expect(verdict.text).toBe(
-      'layer 0: error signals shrink by 0.83 per step; after 40 steps 5.8e-4 of them remains: vanishing',
+      'layer 0: error signals shrink by 0.83 per step; after 40 steps 5.8e-4 of them remain: vanishing',
     );
   });
 
