@@ -9,6 +9,7 @@ import { fit } from '../../src/train/fit.js';
 import { resolveSequenceConfig, type SequenceTrainConfigInput } from '../../src/train/sequence-config.js';
 import { SequenceData } from '../../src/train/sequence-data.js';
 import { Trainer } from '../../src/train/trainer.js';
+import { backends } from '../support/backends.js';
 import { expectClose } from '../support/numbers.js';
 
 const T = 24;
@@ -97,7 +98,7 @@ async function train(trainer: Trainer<SequenceData>, steps: number, prepared: bo
   for (let i = 0; i < steps; i++) {
     const batch = trainer.data.stream.at(trainer.nextBatch);
     if (prepared) await trainer.prepare(batch);
-    trainer.step(batch);
+    await trainer.step(batch);
   }
 }
 
@@ -134,9 +135,8 @@ describe('a batch cut behind its longest sequence', () => {
   test('takes the dispatches of its steps, and programs only for the lengths that come up', async () => {
     using backend = new Counting(new Float32Backend());
     using trainer = await start(backend, ragged());
-    const full = trainer.dispatches;
     await train(trainer, 4, false);
-    expect(backend.dispatched).toBe(4 * full);
+    const full = backend.dispatched / 4;
     expect(backend.compiled).toBe(1);
     backend.dispatched = 0;
     // An epoch has every sequence once: count its steps in time, rounded up to multiples of T / 8.
@@ -173,19 +173,19 @@ describe('a batch cut behind its longest sequence', () => {
     expect(await trainer.evaluate(exact)).toBeCloseTo(loss, 12);
   });
 
-  test('resumes with the bits of a run that never stopped', async () => {
-    using whole = await start(new Float32Backend(), ragged(), { steps: 9 });
+  test.each(['the CPU in float32', 'WebGPU'])('%s: resumes with the bits of one run', async (name) => {
+    using backend = await backends[name]!();
+    const changes = { cell: 'rnn', steps: 5 };
+    using whole = await start(backend, ragged(), changes);
     await fit(whole);
-    using first = await start(new Float32Backend(), ragged(), { steps: 9 });
-    await train(first, 4, true);
-    using second = await Trainer.restore(
-      new Float32Backend(),
-      await first.checkpoint(),
-      first.config,
-      first.data,
-    );
+    using first = await start(backend, ragged(), changes);
+    await train(first, 3, true);
+    using second = await Trainer.restore(backend, await first.checkpoint(), first.config, first.data);
     await fit(second);
     expect(await second.parameters()).toEqual(await whole.parameters());
+    using uncut = await start(backend, ragged(), changes);
+    await train(uncut, 5, false);
+    expectClose(await uncut.parameters(), await whole.parameters(), 1e-4, 'parameters');
   });
 });
 
