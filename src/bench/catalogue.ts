@@ -1,18 +1,22 @@
 /** What can be benchmarked, by name. */
 import { cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
-import { requireChoice } from '../ranges.js';
-import { FNN, type HvpWorks, hvpWorks } from './hvp-work.js';
+import { requireModel } from './curvature-model.js';
 import { gemmWork, rankRtWork } from './product-work.js';
 import { trainingWork } from './training-work.js';
 import type { Work } from './work.js';
 import { resolveWorkload, type Workload, type WorkloadSizes } from './workload.js';
 
-/** Hessian-vector products: `hvpItemsOf`. */
-export const HVP = 'hvp';
+/** What `curvatureItemsOf` is for. */
+export const CURVATURE_BENCHMARKS = ['hvp', 'lanczos'] as const;
 
 /** A training step for every cell, single kernels, and curvature. */
-export const BENCHMARKS: readonly string[] = [...Object.keys(cells), 'gemm', 'rank-rt', HVP];
+export const BENCHMARKS: readonly string[] = [
+  ...Object.keys(cells),
+  'gemm',
+  'rank-rt',
+  ...CURVATURE_BENCHMARKS,
+];
 
 export interface WorkRequest {
   readonly name: string;
@@ -21,27 +25,33 @@ export interface WorkRequest {
 }
 
 /** Something to time, and whether it wants a GPU. */
-export interface Item<Made = Work> {
+export interface Item {
   readonly label: string;
   readonly gpuOnly: boolean;
   /** Made when its turn comes: a program takes time and memory. */
-  readonly work: () => Made;
+  readonly work: () => Work;
+}
+
+/** Curvature of a model of `--cell` at a workload. */
+export interface CurvatureItem {
+  readonly label: string;
+  readonly gpuOnly: boolean;
+  readonly model: string;
+  readonly workload: Workload;
 }
 
 /** Each cell, or `fnn`, at each workload. @throws KronogradError OPTION for an unknown cell, workload or size. */
-export function hvpItemsOf(
+export function curvatureItemsOf(
   models: readonly string[],
-  { workloads, sizes }: Omit<WorkRequest, 'name'>,
-  k: number,
-): (Item<HvpWorks> & { readonly model: string })[] {
-  for (const model of models) requireChoice(model, '--cell', [...Object.keys(cells), FNN]);
+  { name, workloads, sizes }: WorkRequest,
+): CurvatureItem[] {
   const resolved = workloads.map((each) => resolveWorkload(each, sizes));
-  return models.flatMap((model) =>
+  return models.map(requireModel).flatMap((model) =>
     resolved.map((workload) => ({
-      model,
-      label: `hvp ${model} ${workload.name}`,
+      label: `${name} ${model} ${workload.name}`,
       gpuOnly: workload.gpuOnly,
-      work: () => hvpWorks(model, workload, k),
+      model,
+      workload,
     })),
   );
 }

@@ -1,13 +1,16 @@
 /** `kronograd bench`: how fast a step is on each backend, beside a naive loop that does the same. */
 import { BACKEND_NAMES, type BackendName, type OpenedBackend } from '../bench/backends.js';
 import { openAvailable, openBackends } from '../bench/backends-node.js';
-import { BENCHMARKS, HVP, hvpItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
+import { BENCHMARKS, type CurvatureItem, curvatureItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
 import { type HvpResult, hvpTable, measureHvp } from '../bench/hvp.js';
+import { hvpWorks } from '../bench/hvp-work.js';
+import { lanczosTable, measureLanczos } from '../bench/lanczos.js';
 import { measurePeaks, type Peaks } from '../bench/peaks.js';
 import { profileWork } from '../bench/profile.js';
 import { type RunOptions, runWork } from '../bench/run.js';
 import { describePeaks, profileTable, ratioTable, resultTable } from '../bench/table.js';
 import type { Work } from '../bench/work.js';
+import { describeWorkload } from '../bench/workload.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import { requireChoice } from '../ranges.js';
@@ -51,7 +54,7 @@ export const benchWith =
       .option('--hidden <n>', 'other hidden units', integerOption('--hidden', sizes))
       .option('--layers <n>', 'another number of layers', integerOption('--layers', sizes))
       .option('--vocab <n>', 'another vocabulary', integerOption('--vocab', sizes))
-      .option('--cell <names>', 'of hvp: cells or fnn, with commas between', 'lstm')
+      .option('--cell <names>', 'of hvp and lanczos: cells or fnn, with commas between', 'lstm')
       .option('--k <n>', 'of hvp: vectors in one pass', integerOption('--k', { min: 2, max: 1024 }), 8)
       .option('--backend <name>', `${BACKEND_NAMES.join(' or ')}; by default both`)
       .option('--threads <n>', 'of the CPU backend', integerOption('--threads', { min: 1, max: 256 }))
@@ -84,10 +87,12 @@ async function runBench(
   };
   const print = (line: string) => void context.stdout.write(`${line}\n`);
   const profile = profiler(options, print);
-  if (name === HVP) {
-    const items = hvpItemsOf(listed(options.cell), request, options.k);
+  if (name === 'hvp' || name === 'lanczos') {
+    const items = curvatureItemsOf(listed(options.cell), { name, ...request });
+    if (name === 'lanczos') return runItems(items, lanczosTimer(options, print), options, context);
     if (!options.profile) return runItems(items, hvpTimer(options, print), options, context);
-    const products = items.map((item) => ({ ...item, work: () => item.work().products }));
+    const work = ({ model, workload }: CurvatureItem) => hvpWorks(model, workload, options.k).products;
+    const products = items.map((item) => ({ ...item, work: () => work(item) }));
     return runItems(products, profile, options, context);
   }
   const report = options.profile ? profile : timer(options, print, others);
@@ -181,17 +186,27 @@ function profiler(options: BenchOptions, print: (line: string) => void): Report 
   };
 }
 
-function hvpTimer(
-  { k, seconds, json }: BenchOptions,
-  print: (line: string) => void,
-): Report<ReturnType<typeof hvpItemsOf>[number]> {
-  return async ({ model, work }, opened) => {
-    const works = work();
+function hvpTimer({ k, seconds, json }: BenchOptions, print: (line: string) => void): Report<CurvatureItem> {
+  return async ({ model, workload }, opened) => {
+    const works = hvpWorks(model, workload, k);
     const results: HvpResult[] = [];
     for (const { backend } of opened)
       results.push(await measureHvp(backend, model, works, { vectors: k, seconds }));
     if (json) for (const result of results) print(JSON.stringify(result));
     else print(`\n${title(works.product)}\n\n${hvpTable(results)}`);
+  };
+}
+
+function lanczosTimer({ json }: BenchOptions, print: (line: string) => void): Report<CurvatureItem> {
+  return async ({ label, model, workload }, opened) => {
+    const backends = opened.map(({ backend }) => backend);
+    const timings = await measureLanczos(backends, model, workload);
+    const parameters = timings[0]!.parameters.toLocaleString('en');
+    if (json) for (const timing of timings) print(JSON.stringify(timing));
+    else
+      print(
+        `\n${label}: ${describeWorkload(workload)}, ${parameters} parameters\n\n${lanczosTable(timings)}`,
+      );
   };
 }
 

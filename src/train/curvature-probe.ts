@@ -15,7 +15,7 @@ export interface Sharpness {
   readonly products: number;
 }
 
-/** A hundredth is enough for a curve, and takes ten to thirty products. */
+/** A hundredth is enough for a curve, and takes five to thirty products. */
 const OPTIONS = { largest: 1, tolerance: 0.01, maxSteps: 60 };
 
 export class CurvatureProbe implements Disposable {

@@ -152,6 +152,25 @@ describe('kronograd bench', () => {
     expect(result.many_flops_ratio).toBeLessThan(3);
   });
 
+  it('compares eigenvalues with those in float64', async () => {
+    const { exitCode, out, err } = await run(
+      'lanczos',
+      '--json',
+      '--backend',
+      'cpu',
+      '--threads',
+      '1',
+      ...tiny,
+    );
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    const [ours, oracle] = out.lines.map((line) => JSON.parse(line));
+    expect(ours).toMatchObject({ name: 'lanczos', cell: 'lstm', workload: 'T', backend: 'cpu' });
+    expect(oracle).toMatchObject({ backend: 'cpu-float64', relative_error: 0 });
+    expect(ours.relative_error).toBeLessThan(1e-4);
+    expect(ours.largest).toHaveLength(5);
+  });
+
   it.each(['cpu', 'webgpu'])('profiles the stages on %s', async (backend) => {
     const { exitCode, out } = await run(
       '--profile',
