@@ -1,6 +1,7 @@
 /** The beginning of a run: anew, or where a checkpoint was taken. */
 import type { Backend } from '../backend/backend.js';
 import type { LoadedCheckpoint } from '../train/checkpoint-node.js';
+import type { RunConfig } from '../train/run-config.js';
 import { Trainer } from '../train/trainer.js';
 import type { ConfigOf, TrainingData } from '../train/training-data.js';
 import type { Progress } from './progress.js';
@@ -27,3 +28,13 @@ export async function beginTraining<Data extends TrainingData>(
   progress.log(`resumed  after step ${step} from ${folder}`, { event: 'resumed', step, folder });
   return trainer;
 }
+
+/** What a step takes, in words. */
+export function costText(cost: Trainer['cost'], { optimizer }: Pick<RunConfig, 'optimizer'>): string {
+  if (cost === null) return `${optimizer} takes as many programs a step as it finds it needs`;
+  return `${cost.dispatches} dispatches a step, arena ${(cost.arenaBytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** The same as JSON. */
+export const costFigures = (cost: Trainer['cost']) =>
+  cost === null ? {} : { dispatches: cost.dispatches, arenaBytes: cost.arenaBytes };

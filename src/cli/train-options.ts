@@ -33,6 +33,10 @@ export interface TrainOptions {
   readonly recurrentDropout?: number;
   readonly zoneout?: number;
   readonly optimizer?: string;
+  readonly damping?: number;
+  readonly structuralDamping?: number;
+  readonly curvatureBatch?: number;
+  readonly cgIterations?: number;
   readonly weightDecay?: number;
   readonly schedule?: string;
   readonly seed?: number;
@@ -90,6 +94,10 @@ export function addTrainOptions(command: Command): Command {
   );
   number('--zoneout', 'p', 'the probability that a unit of the state keeps its value over a step');
   command.option('--optimizer <name>', `how weights are updated: ${OPTIMIZERS.join(', ')}`);
+  number('--damping', 'x', 'with hf, what is added to the diagonal of the curvature at first');
+  number('--structural-damping', 'x', 'with hf, how much changes of hidden states count beside it');
+  number('--curvature-batch', 'n', 'with hf, samples of a batch that the curvature is taken on; 0 for all');
+  number('--cg-iterations', 'n', 'with hf, the most iterations of conjugate gradients in a step');
   number('--weight-decay', 'x', 'decoupled with adamw, an L2 penalty with the others');
   command.option('--schedule <name>', `of the learning rate: ${SCHEDULES.join(', ')}`);
   number('--seed', 'n', 'of initialisation and dropout');
@@ -98,7 +106,7 @@ export function addTrainOptions(command: Command): Command {
   command.option('--resume', 'continue from the last checkpoint in that folder');
   command.option(
     '--log-curvature <n>',
-    'tell the largest eigenvalue of the Hessian every n steps; each time costs as much as 30 to 90 steps',
+    'tell the largest eigenvalue of the Hessian every n steps; each time costs about as much as 15 to 90 steps',
     integerOption('--log-curvature', { min: 1 }),
   );
   command.option('--json', 'print one JSON object a line instead of a progress bar');

@@ -4,7 +4,7 @@ import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint-node.js';
 import { type FitEvent, fit } from '../train/fit.js';
 import { SequenceData } from '../train/sequence-data.js';
 import type { Trainer } from '../train/trainer.js';
-import { beginTraining } from './begin-training.js';
+import { beginTraining, costFigures, costText } from './begin-training.js';
 import { type Fitting, tellSharpness } from './fitting.js';
 import type { Problem } from './problems.js';
 import type { Progress } from './progress.js';
@@ -42,7 +42,7 @@ export async function trainSequences(
 }
 
 function describeRun(
-  { config, data, model, dispatches }: Trainer<SequenceData>,
+  { config, data, model, cost }: Trainer<SequenceData>,
   { description }: Problem,
   backend: Backend,
   reason: string,
@@ -65,8 +65,8 @@ function describeRun(
   });
   const pieces = segmentLength === 0 ? 'sequences' : `segments, state ${segmentState},`;
   progress.log(
-    `run      ${data.steps} steps of ${batch} ${pieces} of ${data.unroll()} steps; ${dispatches} dispatches a step`,
-    { event: 'run', steps: data.steps, batch, unroll: data.unroll(), dispatches },
+    `run      ${data.steps} steps of ${batch} ${pieces} of ${data.unroll()} steps; ${costText(cost, config)}`,
+    { event: 'run', steps: data.steps, batch, unroll: data.unroll(), ...costFigures(cost) },
   );
 }
 

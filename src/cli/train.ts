@@ -8,9 +8,10 @@ import { type FitEvent, type FitResult, fit } from '../train/fit.js';
 import { sample } from '../train/sampler.js';
 import { prepareText } from '../train/text-data.js';
 import type { Trainer } from '../train/trainer.js';
-import { beginTraining } from './begin-training.js';
+import { beginTraining, costFigures, costText } from './begin-training.js';
 import { type Fitting, tellSharpness } from './fitting.js';
 import { Interruption } from './interruption.js';
+import { requireLookedAt } from './optimizer-options.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter, createProgress, type Progress } from './progress.js';
 import { type RunSetup, setUpRun, withTextFile } from './run-setup.js';
@@ -34,6 +35,7 @@ export const train: CommandRegistration = (program, context) => {
     const setup =
       (await setUpSequences(presetOrFile, options)) ??
       (await setUpRun(presetOrFile, options, { gpu: false }));
+    requireLookedAt(options, setup.config);
     const onText = 'text' in setup;
     const progress = createProgress({ json: options.json === true, stream: context.stdout, bits: onText });
     const opened = await openBackend(setup.config.backend);
@@ -90,7 +92,7 @@ async function run(
 }
 
 function describeRun(
-  { config, data, model, arenaBytes, dispatches }: Trainer,
+  { config, data, model, cost }: Trainer,
   backend: Backend,
   reason: string,
   textFile: string,
@@ -100,7 +102,6 @@ function describeRun(
   const { training, validation, vocabulary, stream, steps } = data;
   const parameters = model.parameters.size;
   const count = (value: number) => value.toLocaleString('en');
-  const mebibytes = (arenaBytes / 2 ** 20).toFixed(1);
   const epochs = (steps / stream.batchesPerEpoch).toFixed(1);
   progress.log(`backend  ${backend.description} (${reason})`, {
     event: 'backend',
@@ -126,8 +127,8 @@ function describeRun(
     parameters,
   });
   progress.log(
-    `run      ${count(steps)} steps of ${batch} x ${unroll} characters: ${epochs} epochs; ${dispatches} dispatches a step, arena ${mebibytes} MiB`,
-    { event: 'run', steps, batch, unroll, dispatches, arenaBytes },
+    `run      ${count(steps)} steps of ${batch} x ${unroll} characters: ${epochs} epochs; ${costText(cost, config)}`,
+    { event: 'run', steps, batch, unroll, ...costFigures(cost) },
   );
 }
 

@@ -1,14 +1,12 @@
 import type { Model } from '../model/model.js';
-import { optimizerNamed } from '../optim/index.js';
+import { isSecondOrder, optimizerNamed } from '../optim/index.js';
 import type { Optimizer } from '../optim/optimizer.js';
 import type { Program } from '../program/program.js';
 import { groupVectors } from './parameter-groups.js';
 import type { RunConfig } from './run-config.js';
 import { trainingStep } from './step-program.js';
 import type { TrainingData } from './training-data.js';
-
-/** Losses are kept on the device for so many steps before they are written over. */
-export const RING_LENGTH = 64;
+import { RING_LENGTH } from './training-steps.js';
 
 export interface ConfiguredStep {
   readonly model: Model;
@@ -26,6 +24,7 @@ export function configuredStep(
 ): ConfiguredStep {
   const { batch, clip, clipValue, layers, weightDecay } = config;
   const model = data.model(config);
+  if (isSecondOrder(config.optimizer)) throw new Error(`${config.optimizer} takes no such step`);
   const optimizer = optimizerNamed(config.optimizer, weightDecay);
   const groups = groupVectors(model.parameters, config);
   const program = trainingStep(model, {

@@ -19,7 +19,7 @@ export interface FitOptions<Data extends TrainingData = TextData> {
   /** Stops after the current step, with a last checkpoint. */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: FitEvent) => void;
-  /** Steps from one look at the sharpness of the loss to the next; none unless given. A look costs as much as 30 to 90 steps. */
+  /** Steps from one look at the sharpness of the loss to the next; none unless given. A look costs about as much as 15 to 90 steps. */
   readonly curvatureEvery?: number | undefined;
 }
 
@@ -102,7 +102,7 @@ class Fit<Data extends TrainingData> {
       for await (const batch of batches) {
         await this.#trainer.prepare(batch as BatchOf<Data>);
         await this.#lookAtCurvature(batch as BatchOf<Data>);
-        this.#trainer.step(batch as BatchOf<Data>);
+        await this.#trainer.step(batch as BatchOf<Data>);
         const step = this.#trainer.stepsDone;
         this.#take(await this.#reader.poll());
         await this.#breathe();

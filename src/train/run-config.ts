@@ -1,11 +1,13 @@
 import { cellNamed, cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import type { RecurrentOptions } from '../model/recurrent.js';
+import { FIRST_ORDER, SECOND_ORDER } from '../optim/index.js';
 import { refused, requireChoice, requireInteger, requireNumber, requireText } from '../ranges.js';
 import { type ParameterGroup, requireGroups } from './parameter-groups.js';
+import { requireOneFunction } from './second-order-config.js';
 
 export const CELLS = Object.keys(cells);
-export const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw'] as const;
+export const OPTIMIZERS = [...FIRST_ORDER, ...SECOND_ORDER] as const;
 export const SCHEDULES = ['constant', 'step', 'cosine', 'plateau'] as const;
 export const BACKENDS = ['auto', 'webgpu', 'cpu'] as const;
 
@@ -39,7 +41,16 @@ export interface RunConfig {
   readonly recurrentDropout: number;
   /** The probability that a unit of the state keeps its value over a step of training. */
   readonly zoneout: number;
+  /** Those of second order (`hf`, `lbfgs`) find the length of a step themselves: no learning rate or clipping is for them. */
   readonly optimizer: (typeof OPTIMIZERS)[number];
+  /** lambda of second-order optimizers at the beginning: what is added to the diagonal of the curvature. */
+  readonly damping: number;
+  /** mu of `hf`: how much a change of hidden states counts, beside lambda; 0 for nothing. */
+  readonly structuralDamping: number;
+  /** Samples of a batch that `hf` takes the curvature on; 0 for all. */
+  readonly curvatureBatch: number;
+  /** The most iterations of conjugate gradients in a step of `hf`. */
+  readonly cgIterations: number;
   /** The weights' decay: with `adamw` decoupled from the gradient, with the others an L2 penalty. */
   readonly weightDecay: number;
   /** Parameters with a learning rate or a weight decay of their own; [{ "vectors": true, "weightDecay": 0 }] leaves biases. */
@@ -83,6 +94,10 @@ export const RUN_DEFAULTS: RunConfig = {
   recurrentDropout: 0,
   zoneout: 0,
   optimizer: 'adam',
+  damping: 0.1,
+  structuralDamping: 0,
+  curvatureBatch: 0,
+  cgIterations: 250,
   weightDecay: 0,
   groups: [],
   schedule: 'cosine',
@@ -130,6 +145,10 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   recurrentDropout: requireShare,
   zoneout: requireShare,
   optimizer: (value, where) => requireChoice(value, where, OPTIMIZERS),
+  damping: (value, where) => requireNumber(value, where, { above: 0, max: 1e6 }),
+  structuralDamping: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
+  curvatureBatch: integer({ min: 0, max: LENGTH.max }),
+  cgIterations: integer({ min: 1, max: 100_000 }),
   weightDecay: (value, where) => requireNumber(value, where, { min: 0, max: 1 }),
   groups: requireGroups,
   schedule: (value, where) => requireChoice(value, where, SCHEDULES),
@@ -176,6 +195,7 @@ export function resolveConfig<Config extends RunConfig>(
     throw refused(config.warmup, where('warmup'), `an integer below the number of steps, ${config.steps}`);
   }
   if (config.heads !== undefined) cellNamed(config.cell, config);
+  requireOneFunction(config, where);
   return config;
 }
 

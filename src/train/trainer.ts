@@ -1,24 +1,22 @@
 /** The training of a model on any backend, step by step. */
 import type { Backend } from '../backend/backend.js';
-import { resetState, type Tensors, withoutPrefix } from '../backend/program-tensors.js';
 import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
-import type { TensorMap } from '../interop/safetensors.js';
-import type { Optimizer } from '../optim/optimizer.js';
-import { threefry2x32 } from '../program/threefry.js';
-import { BucketedProgram, type ProgramAtLength } from './bucketed-program.js';
+import { isSecondOrder } from '../optim/index.js';
 import type { Checkpoint, MetricsEntry } from './checkpoint.js';
-import { type ConfiguredStep, configuredStep, RING_LENGTH } from './configured-step.js';
 import { requireContinuation } from './continuation.js';
 import { curvatureBatch } from './curvature-batches.js';
 import { CurvatureProbe, type Sharpness } from './curvature-probe.js';
+import { FirstOrderSteps } from './first-order-steps.js';
 import { learningRate } from './learning-rate.js';
 import { RANDOM_STREAMS } from './random-streams.js';
 import { requireRoom } from './room.js';
-import { scalarNames } from './step-program.js';
+import type { RunConfig } from './run-config.js';
+import { SecondOrderSteps } from './second-order-steps.js';
 import type { TextData } from './text-data.js';
 import type { BatchOf, ConfigOf, DataEvaluator, ModelOf, PartOf, TrainingData } from './training-data.js';
-import { type FlatParameters, flatWeights, namedWeights, requireTensor, tensorOf } from './weights.js';
+import { RING_LENGTH, type TrainingSteps } from './training-steps.js';
+import { type FlatParameters, flatWeights, namedWeights } from './weights.js';
 
 /** What was measured in one step. */
 export interface StepMetrics {
@@ -37,20 +35,15 @@ export interface StepMetrics {
  * its model and its batches are.
  *
  *     using trainer = await Trainer.create(backend, config, data);
- *     for await (const batch of data.stream.batches(trainer.nextBatch, data.steps)) trainer.step(batch);
+ *     for await (const batch of data.stream.batches(trainer.nextBatch, data.steps)) await trainer.step(batch);
  */
 export class Trainer<Data extends TrainingData = TextData> implements Disposable {
   readonly model: ModelOf<Data>;
   /** Measurements to be saved with the run, oldest first. */
   readonly history: MetricsEntry[] = [];
-  readonly #optimizer: Optimizer;
   readonly #scope: Scope;
-  readonly #programs: BucketedProgram;
-  /** At all T steps. */
-  readonly #whole: ProgramAtLength;
-  readonly #tensors: Tensors;
+  readonly #steps: TrainingSteps;
   readonly #evaluator: DataEvaluator<PartOf<Data>>;
-  readonly #dropoutKey: number;
   #curvature: CurvatureProbe | undefined;
   #stepsDone = 0;
   #nextBatch = 0;
@@ -61,20 +54,14 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     private readonly backend: Backend,
     readonly config: ConfigOf<Data>,
     readonly data: Data,
-    { model, optimizer, groups }: ConfiguredStep,
-    programs: BucketedProgram,
-    whole: ProgramAtLength,
+    steps: TrainingSteps,
     scope: Scope,
   ) {
+    const { model } = steps;
     this.model = model as ModelOf<Data>;
-    this.#optimizer = optimizer;
-    this.#programs = programs;
-    this.#whole = whole;
-    this.#tensors = whole.tensors;
+    this.#steps = steps;
     this.#scope = scope;
     this.#evaluator = scope.own(data.evaluator(backend, model, config) as DataEvaluator<PartOf<Data>>);
-    if (groups !== null) this.#tensors.groups!.write(groups);
-    [this.#dropoutKey] = threefry2x32(config.seed, RANDOM_STREAMS.dropout, 0, 0);
   }
 
   /**
@@ -88,7 +75,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   ): Promise<Trainer<Data>> {
     const trainer = await Trainer.#compile(backend, config, data);
     const random = new CounterRandom(config.seed, RANDOM_STREAMS.initialisation);
-    trainer.#tensors.theta!.write(trainer.model.parameters.initial(random));
+    trainer.#steps.theta.write(trainer.model.parameters.initial(random));
     return trainer;
   }
 
@@ -121,14 +108,10 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     config: ConfigOf<Data>,
     data: Data,
   ): Promise<Trainer<Data>> {
-    requireRoom(config, data, backend);
-    const step = configuredStep(config, data);
     const scope = new Scope();
     try {
-      const program = (length: number) => configuredStep(config, data, length).program;
-      const programs = scope.own(new BucketedProgram(backend, data.lengths(config), program));
-      const whole = await programs.prepare(data.unroll(config));
-      return new Trainer(backend, config, data, step, programs, whole, scope);
+      const steps = scope.own(await makeSteps(backend, config, data));
+      return new Trainer(backend, config, data, steps, scope);
     } catch (error) {
       scope[Symbol.dispose]();
       throw error;
@@ -145,14 +128,9 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     return this.#nextBatch;
   }
 
-  /** Bytes of temporary memory of a step of all T steps in time. */
-  get arenaBytes(): number {
-    return this.#whole.executable.arenaBytes;
-  }
-
-  /** Dispatches of such a step. */
-  get dispatches(): number {
-    return this.#whole.executable.dispatches;
+  /** What a step of all T steps in time takes; null for second-order optimizers, where that is decided on the way. */
+  get cost(): TrainingSteps['cost'] {
+    return this.#steps.cost;
   }
 
   /**
@@ -160,25 +138,19 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
    * been prepared: at first they have all T steps, with the same results but for rounding. @throws KronogradError MEMORY
    */
   async prepare({ longest }: BatchOf<Data>): Promise<void> {
-    await this.#programs.prepare(longest ?? this.#whole.length);
+    await this.#steps.prepare(longest ?? this.data.unroll(this.config));
   }
 
-  /** One update. Returns before a GPU is done; what became of it is told by `losses`. */
-  step(batch: BatchOf<Data>): void {
-    const { length, executable, tensors } = this.#programs.atLeast(batch.longest ?? this.#whole.length);
+  /**
+   * One update. A first-order one is queued when the call returns, so that the next may be asked for at once, and what
+   * became of it is told by `losses`; a second-order one has to be waited for.
+   */
+  step(batch: BatchOf<Data>): Promise<void> {
     const step = this.#stepsDone + 1;
-    if (batch.resetsState) resetState(tensors);
-    const scalars: Readonly<Record<string, number>> = {
-      slot: (step - 1) % RING_LENGTH,
-      ...this.#optimizer.scalars(step, this.#learningRate(step)),
-    };
-    for (const [name, numbers] of Object.entries(this.data.parts(batch, length)))
-      tensors[name]!.write(numbers);
-    tensors.scalars!.write(scalarNames(this.#optimizer).map((name) => scalars[name]!));
-    tensors.key?.write([this.#dropoutKey, step]);
-    executable.run(tensors);
+    const made = this.#steps.step(batch, step, this.#learningRate(step));
     this.#stepsDone = step;
     this.#nextBatch = batch.position + 1;
+    return made;
   }
 
   /**
@@ -190,11 +162,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     const first = Math.max(this.#lossesRead, last - RING_LENGTH) + 1;
     this.#lossesRead = last;
     if (first > last) return [];
-    const [losses, norms] = await Promise.all([this.#tensors.losses!.read(), this.#tensors.norms!.read()]);
-    return Array.from({ length: last - first + 1 }, (_, i) => {
-      const slot = (first + i - 1) % RING_LENGTH;
-      return { step: first + i, loss: losses[slot]!, gradientNorm: norms[slot]! };
-    });
+    return this.#steps.losses(first, last);
   }
 
   /**
@@ -202,7 +170,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
    * @throws KronogradError TEXT for a text of fewer than two characters, MEMORY
    */
   evaluate(part: PartOf<Data>): Promise<number> {
-    return this.#evaluator.loss(this.#tensors.theta!, part);
+    return this.#evaluator.loss(this.#steps.theta, part);
   }
 
   /**
@@ -213,16 +181,16 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     const { data, config, backend } = this;
     // Limited derivatives would be no derivatives of the loss.
     this.#curvature ??= this.#scope.own(
-      new CurvatureProbe(backend, data.model({ ...config, clipAccumulations: 0 }), this.#tensors.theta!),
+      new CurvatureProbe(backend, data.model({ ...config, clipAccumulations: 0 }), this.#steps.theta),
     );
-    const saved = batch.resetsState ? [] : [...(await this.#read('state.'))];
+    const saved = batch.resetsState ? [] : [...(await this.#steps.state())];
     const state = Object.fromEntries(saved.map(([name, tensor]) => [name, tensor.data as FlatParameters]));
     return this.#curvature.sharpness(curvatureBatch(data, config, batch, state));
   }
 
   /** The parameters as they are now. */
   async parameters(): Promise<FlatParameters> {
-    return (await this.#tensors.theta!.read()) as FlatParameters;
+    return (await this.#steps.theta.read()) as FlatParameters;
   }
 
   /** Everything it takes to continue from here. */
@@ -236,13 +204,13 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     const history = [...this.history];
     const [theta, optimizer, state] = await Promise.all([
       this.parameters(),
-      this.#read('optimizer.'),
-      this.#read('state.'),
+      this.#steps.memory(),
+      this.#steps.state(),
     ]);
     return {
       weights: namedWeights(model, theta),
       optimizer: {
-        name: this.#optimizer.name,
+        name: this.#steps.optimizer,
         settings: { weightDecay: config.weightDecay },
         step: position.step,
         tensors: optimizer,
@@ -263,28 +231,22 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   }
 
   #load({ optimizer, state, position, history }: Checkpoint, theta: FlatParameters, where: string): void {
-    this.#tensors.theta!.write(theta);
-    for (const [prefix, saved] of [
-      ['optimizer.', optimizer.tensors],
-      ['state.', state],
-    ] as const)
-      for (const [name, tensor] of withoutPrefix(this.#tensors, prefix))
-        tensor.write(requireTensor(saved, name, tensor.type.shape, where));
+    this.#steps.theta.write(theta);
+    this.#steps.restore(optimizer.tensors, state, where);
     this.#stepsDone = position.step;
     this.#lossesRead = position.step;
     this.#nextBatch = position.batch;
     this.history.push(...history);
   }
 
-  async #read(prefix: string): Promise<TensorMap> {
-    const reads = withoutPrefix(this.#tensors, prefix).map(async ([name, tensor]) => {
-      const data = (await tensor.read()) as FlatParameters;
-      return [name, tensorOf(tensor.type.shape, data)] as const;
-    });
-    return new Map(await Promise.all(reads));
-  }
-
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
   }
+}
+
+/** @throws KronogradError OPTION, MEMORY */
+async function makeSteps(backend: Backend, config: RunConfig, data: TrainingData): Promise<TrainingSteps> {
+  if (isSecondOrder(config.optimizer)) return new SecondOrderSteps(backend, config, data);
+  requireRoom(config, data, backend);
+  return FirstOrderSteps.create(backend, config, data);
 }

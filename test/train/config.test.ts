@@ -45,7 +45,7 @@ describe('resolveTrainConfig', () => {
     ['zoneout', -0.1],
     ['embedding', 0],
     ['embedding', 'dense'],
-    ['optimizer', 'lbfgs'],
+    ['optimizer', 'newton'],
     ['weightDecay', -1e-4],
     ['schedule', 'linear'],
     ['clipValue', -1],
