@@ -3,10 +3,9 @@ import type { Builder } from '../program/builder.js';
 import { int, type Shape, type Type, type Value } from '../program/program.js';
 import { meanWeight, softmaxCrossEntropy } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
+import { type Dropout, isRandom } from './noise.js';
 import { linearSpecs, Parameters } from './parameters.js';
 import {
-  type Dropout,
-  isRandom,
   outputFeatures,
   type RecurrentConfig,
   type RecurrentOptions,

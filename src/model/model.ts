@@ -2,8 +2,9 @@
 import type { Builder } from '../program/builder.js';
 import type { Shape, Type, Value } from '../program/program.js';
 import type { LossName } from './losses.js';
+import type { Dropout } from './noise.js';
 import type { Parameters } from './parameters.js';
-import type { Dropout, StackedLayer } from './recurrent.js';
+import type { StackedLayer } from './recurrent.js';
 
 export interface Model {
   readonly parameters: Parameters;

@@ -7,10 +7,18 @@ import {
   type StepChanges,
 } from '../cells/cell.js';
 import { cellNamed } from '../cells/index.js';
-import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
-import { type Shape, sizeOf, type Value } from '../program/program.js';
+import type { Shape, Value } from '../program/program.js';
 import { requireNumber } from '../ranges.js';
+import {
+  type Dropout,
+  drop,
+  dropoutMasks,
+  type LayerNoise,
+  type Noise,
+  zoneOut,
+  zoneoutDraws,
+} from './noise.js';
 import type { ParameterSpec } from './parameters.js';
 
 export interface RecurrentConfig {
@@ -66,13 +74,6 @@ export function recurrentConfig(
   return { cell: cellNamed(cell, { heads }), ...sizes, hidden, layers, ...bptt };
 }
 
-export interface Dropout {
-  /** The share of a layer's outputs that the next one does not see. */
-  readonly rate: number;
-  /** int[2]: a new one for each step of training. */
-  readonly key: Value;
-}
-
 export interface RecurrentInputs {
   /** [T, r, n], or classes [T, r] that stand for one-hot vectors. */
   readonly x: Value;
@@ -87,10 +88,6 @@ export interface RecurrentInputs {
   /** In training, for recurrent dropout and zoneout. int[2]: a new one for each step of training. */
   readonly key?: Value | undefined;
 }
-
-/** What reads a key in training, besides dropout between layers. */
-export const isRandom = ({ recurrentDropout = 0, zoneout = 0 }: Noise): boolean =>
-  recurrentDropout > 0 || zoneout > 0;
 
 const directionsOf = (config: RecurrentConfig) => (config.bidirectional ? ['', '_reverse'] : ['']);
 
@@ -185,18 +182,6 @@ export function recurrent(
     ]),
   );
   return { output: x, state, layers };
-}
-
-export interface Noise {
-  readonly recurrentDropout?: number | undefined;
-  readonly zoneout?: number | undefined;
-}
-
-export interface LayerNoise extends Noise {
-  /** int[2] in training; absent when the model is used. */
-  readonly key?: Value | undefined;
-  /** Which layer and direction of a stack: layers of different indices draw independently. */
-  readonly index: number;
 }
 
 export interface LayerInputs {
@@ -338,75 +323,6 @@ export function layerStep(on: Builder, cell: Cell, step: LayerStep): Record<stri
   return { ...next, ...zoneOut(on, { before: state, next, draws }, zoneout) };
 }
 
-/**
- * Streams of the generator. Dropout behind layer l draws from stream l; what is drawn inside a layer comes from above
- * all of those, and there a stream is one use, one layer and direction, and one part of the state.
- */
-const STREAMS = { recurrentDropout: 2 ** 28, zoneout: 2 ** 29 };
-const MOST_PARTS = 16;
-
-function streamOf(use: keyof typeof STREAMS, index: number, part: number): number {
-  if (part >= MOST_PARTS || index >= 2 ** 20)
-    throw new KronogradError(
-      'OPTION',
-      'more layers or parts of the state than the generator has streams for',
-      {
-        where: use,
-        fix: 'leave it out, or use fewer layers',
-      },
-    );
-  return STREAMS[use] + index * MOST_PARTS + part;
-}
-
-/** For each part of the state that products see in part: 0 where it is dropped, scaled up where it stays. */
-function dropoutMasks(
-  on: Builder,
-  cell: Cell,
-  state: Readonly<Record<string, Value>>,
-  { recurrentDropout: rate = 0, key, index }: LayerNoise,
-): Record<string, Value> {
-  if (rate === 0 || key === undefined) return {};
-  const names = cell.output in state ? [cell.output] : Object.keys(state);
-  return Object.fromEntries(
-    names.map((n, part) => {
-      const uniform = draw(on, key, state[n]!.type.shape, streamOf('recurrentDropout', index, part));
-      const isDropped = on.call('greater', on.constant(rate), uniform);
-      return [n, on.call('select', isDropped, on.constant(0), on.constant(1 / (1 - rate)))];
-    }),
-  );
-}
-
-/** For each part of the state, in training: a draw [T, r, features] for each unit and step. */
-function zoneoutDraws(
-  on: Builder,
-  state: Readonly<Record<string, Value>>,
-  length: number,
-  { zoneout: rate = 0, key, index }: LayerNoise,
-): Value[] {
-  if (rate === 0 || key === undefined) return [];
-  return Object.values(state).map((before, part) =>
-    draw(on, key, [length, ...before.type.shape], streamOf('zoneout', index, part)),
-  );
-}
-
-/** The state of which each unit keeps its value with probability `rate`; without draws, the mean of that. */
-function zoneOut(
-  on: Builder,
-  step: { before: Record<string, Value>; next: Record<string, Value>; draws: readonly Value[] },
-  rate: number,
-): Record<string, Value> {
-  const { before, next, draws } = step;
-  return Object.fromEntries(
-    Object.entries(before).map(([n, old], i) => {
-      if (rate === 0) return [n, next[n]!];
-      const uniform = draws[i];
-      if (uniform === undefined)
-        return [n, on.add(next[n]!, on.mul(on.constant(rate), on.sub(old, next[n]!)))];
-      return [n, on.call('select', on.call('greater', on.constant(rate), uniform), old, next[n]!)];
-    }),
-  );
-}
-
 /** [T, r, n] -> [T, r, window * n]: each step beside those that follow it, zero behind a sequence's end. */
 function lookAhead(on: Builder, x: Value, window: number, mask: Value | undefined): Value {
   const [length, r, n] = x.type.shape as [number, number, number];
@@ -417,21 +333,4 @@ function lookAhead(on: Builder, x: Value, window: number, mask: Value | undefine
     return on.concat([on.slice(valid, 0, l, length - l), on.full([l, r, n], 0)], 0);
   });
   return on.concat(ahead, 2);
-}
-
-/** Inverted dropout: what stays is scaled up, so that nothing changes when the model is used. */
-function drop(on: Builder, x: Value, { rate, key }: Dropout, stream: number): Value {
-  const uniform = draw(on, key, x.type.shape, stream);
-  return on.call(
-    'select',
-    on.call('greater', on.constant(rate), uniform),
-    on.constant(0),
-    on.mul(x, on.constant(1 / (1 - rate))),
-  );
-}
-
-/** Uniform numbers in [0, 1). */
-function draw(on: Builder, key: Value, shape: Shape, stream: number): Value {
-  if (sizeOf(shape) > 2 ** 32) throw new Error('more elements than the generator can count');
-  return on.random(key, shape, stream);
 }

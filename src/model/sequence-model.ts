@@ -9,9 +9,9 @@ import { requireInteger } from '../ranges.js';
 import { attendToPast } from './attention.js';
 import { LOSSES } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
+import { isRandom } from './noise.js';
 import { linearSpecs, Parameters } from './parameters.js';
 import {
-  isRandom,
   outputFeatures,
   type RecurrentConfig,
   type RecurrentOptions,
