@@ -54,8 +54,11 @@ class Trace {
     private readonly scan: Node | null,
   ) {}
 
-  /** The pairs whose products add up to a value [m, n]; [n] counts as [1, n]. */
-  matrix(value: Value): GradientFactors[] {
+  /**
+   * The pairs whose products add up to a value [m, n]; [n] counts as [1, n]. A sum over the first axis that is met is one
+   * of rows, as for a bias, or of the rows of a gradient [m, n].
+   */
+  matrix(value: Value, sumOf: 'rows' | 'gradient' = 'rows'): GradientFactors[] {
     const { on } = this;
     const { op, inputs } = value.node;
     const [x, y] = inputs as [Value, Value];
@@ -75,29 +78,29 @@ class Trace {
       }
       case 'sum': {
         if (value.type.shape.length !== 1 || op.axes.length === x.type.shape.length) break;
-        if (isProduct(x)) return this.#onLeft(x, (v) => column(on, on.sum(v, [1])));
+        if (sumOf === 'gradient') return this.#onLeft(x, sumOf, (v) => column(on, on.sum(v, [1])));
         const right = this.#dense(x);
         return [{ left: dense(on.full([right.value.type.shape[0]!, 1], 1)), right }];
       }
       case 'broadcast': {
         const m = op.shape[0]!;
         if (op.shape.length !== 2 || x.type.shape[0] !== 1) break;
-        return this.#onLeft(x, (v) => on.broadcast(v, [v.type.shape[0]!, m]));
+        return this.#onLeft(x, 'gradient', (v) => on.broadcast(v, [v.type.shape[0]!, m]));
       }
       case 'reshape': {
         const [from, to] = [x.type.shape, op.shape].map((shape) => shape.filter((d) => d !== 1));
         if (from!.join() !== to!.join()) break;
-        return x.type.shape.length === 3 ? this.ofStack(x, 0) : this.matrix(x);
+        return x.type.shape.length === 3 ? this.ofStack(x, 0) : this.matrix(x, sumOf);
       }
       case 'map':
-        if (op.fn === 'add') return [...this.matrix(x), ...this.matrix(y)];
-        if (op.fn === 'neg') return this.#onLeft(x, (v) => on.call('neg', v));
+        if (op.fn === 'add') return [...this.matrix(x, sumOf), ...this.matrix(y, sumOf)];
+        if (op.fn === 'neg') return this.#onLeft(x, sumOf, (v) => on.call('neg', v));
         if (op.fn === 'mul' && isNumber(y))
-          return this.#onLeft(x, (v) => on.mul(v, on.constant(y.node.op.value)));
+          return this.#onLeft(x, sumOf, (v) => on.mul(v, on.constant(y.node.op.value)));
         break;
       case 'scan': {
         const port = op.ports[value.port]!;
-        if (port.kind === 'sum') return this.#inside(value.node).matrix(op.body.outputs[port.output]!);
+        if (port.kind === 'sum') return this.#inside(value.node).matrix(op.body.outputs[port.output]!, sumOf);
         break;
       }
     }
@@ -139,8 +142,8 @@ class Trace {
     throw notLinear(this.name);
   }
 
-  #onLeft(value: Value, change: (rows: Value) => Value): GradientFactors[] {
-    return this.matrix(value).map(({ left, right }) => {
+  #onLeft(value: Value, sumOf: 'rows' | 'gradient', change: (rows: Value) => Value): GradientFactors[] {
+    return this.matrix(value, sumOf).map(({ left, right }) => {
       if (left.kind !== 'dense') throw notLinear(this.name);
       return { left: dense(change(left.value)), right };
     });
@@ -171,13 +174,6 @@ const dense = (value: Value): Rows => ({ kind: 'dense', value, size: value.type.
 type NumberValue = Value & { readonly node: { readonly op: { readonly kind: 'constant' } } };
 
 const isNumber = (value: Value): value is NumberValue => value.node.op.kind === 'constant';
-
-/** Whether a value [m, n] is a product over rows rather than rows itself: the gradient of a matrix. */
-function isProduct({ node: { op, inputs } }: Value): boolean {
-  if (op.kind === 'gemm') return op.transA && !op.transB;
-  if (op.kind === 'scatterAdd') return true;
-  return op.kind === 'map' && (op.fn === 'neg' || op.fn === 'add') && inputs.every(isProduct);
-}
 
 function isZero({ node: { op, inputs } }: Value): boolean {
   if (op.kind === 'constant') return op.value === 0;
