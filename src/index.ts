@@ -11,12 +11,17 @@ export { defineCell } from './cells/cell.js';
 export * as equations from './cells/equations.js';
 export { cellNamed, cells } from './cells/index.js';
 export { multiHeadLstm } from './cells/multi-head-lstm.js';
+// Curvature.
+export type { CurvatureBatch, CurvatureProblem } from './curvature/batch-products.js';
+export type { BlockOperator } from './curvature/blocks.js';
+export { gaussNewtonBlock, hessianBlock } from './curvature/blocks.js';
 export type {
   ConjugateGradientOptions,
   ConjugateGradientResult,
   Iterate,
 } from './curvature/conjugate-gradient.js';
 export { ConjugateGradient } from './curvature/conjugate-gradient.js';
+export { eigenvaluesOf, toDense } from './curvature/dense.js';
 export { Diagonal } from './curvature/diagonal.js';
 export type { GradientFactors, Rows } from './curvature/gradient-factors.js';
 export { gradientFactors } from './curvature/gradient-factors.js';
@@ -24,7 +29,18 @@ export type { KfacOperator } from './curvature/kfac.js';
 export { kfacOperator } from './curvature/kfac.js';
 export type { KfacBlock, TimeTreatment } from './curvature/kfac-blocks.js';
 export type { FactorTensors, KfacOptions, KfacSource } from './curvature/kfac-factors.js';
+export type { KroneckerPart } from './curvature/kronecker.js';
+export { kroneckerBlock } from './curvature/kronecker.js';
+export { ExplicitKronecker } from './curvature/kronecker-explicit.js';
+export type { BatchFactors, ExplicitPart } from './curvature/kronecker-factors.js';
+export type { KroneckerCosts, ProductFlops } from './curvature/kronecker-rule.js';
+export { kroneckerCosts, kroneckerSumFor } from './curvature/kronecker-rule.js';
+export type { EigenvalueBounds, KroneckerSample } from './curvature/kronecker-spectrum.js';
+export { kroneckerBounds, kroneckerEigenvalues } from './curvature/kronecker-spectrum.js';
+export { Identity, LinearOperator, SymmetricOperator } from './curvature/linear-operator.js';
+export { gaussNewtonOperator, hessianOperator } from './curvature/model-operator.js';
 export { gaussNewtonVector, hessianVector } from './curvature/products.js';
+export { VectorSpace } from './curvature/vector-space.js';
 // Data.
 export type { ForecastScore } from './data/baselines.js';
 export { persistence, seasonalNaive } from './data/baselines.js';
@@ -96,6 +112,8 @@ export { adjoint, gradient } from './program/adjoint.js';
 // Programs: built, derived, scheduled, printed.
 export type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './program/builder.js';
 export { Builder } from './program/builder.js';
+export type { Perturbed } from './program/perturb.js';
+export { perturb } from './program/perturb.js';
 export { printProgram } from './program/print.js';
 export type { DType, Node, Op, Output, Program, Shape, Type, Value } from './program/program.js';
 export { float, int, sizeOf } from './program/program.js';

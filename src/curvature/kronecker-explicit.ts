@@ -11,8 +11,7 @@ import { sizeOf, type Value } from '../program/program.js';
 import type { CurvatureProblem } from './batch-products.js';
 import { parameterShape } from './blocks.js';
 import {
-  type BatchFactors,
-  batchFactors,
+  BatchFactors,
   curvatureBytes,
   type ExplicitPart,
   type FactorSizes,
@@ -40,7 +39,7 @@ export class ExplicitKronecker extends SymmetricOperator {
   }
 
   /**
-   * Computes C at the problem's theta. What `part` leaves out of the Hessian of a recurrent weight, M + M', is
+   * Computes C at the problem's theta: unlike products without C, those of a later theta want `update`. What `part` leaves out of the Hessian of a recurrent weight, M + M', is
    * `kroneckerBlock(space, problem, weight, 'recurrent-terms')`.
    * @throws KronogradError MEMORY with the numbers where C does not fit; OPTION for what is no weight with one product
    */
@@ -56,12 +55,20 @@ export class ExplicitKronecker extends SymmetricOperator {
     try {
       const factors: BatchFactors[] = [];
       for (const batch of problem.batches)
-        factors.push(await batchFactors(space, problem, { batch, weight, part }, scope));
-      return new ExplicitKronecker(space, shape, factors, scope);
+        factors.push(scope.own(await BatchFactors.create(space.backend, problem, { batch, weight, part })));
+      const operator = new ExplicitKronecker(space, shape, factors, scope);
+      await operator.update();
+      return operator;
     } catch (error) {
       scope[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** Computes C anew, at what theta is now. */
+  async update(): Promise<void> {
+    for (const factors of this.factors) factors.compute();
+    await this.space.backend.finish();
   }
 
   /** (sum C (x) phi phi') V: out to V phi, through C sample by sample, and back; k vectors at once. */

@@ -3,8 +3,8 @@
  * node: T m tangents of the gradient by it, in passes. They cost what the papers' two sweeps do, 8 r T^2 m^3 flops for
  * the top layer, and hold for every cell.
  */
-import type { Backend, Capacity, Tensor } from '../backend/backend.js';
-import { programTensors } from '../backend/program-tensors.js';
+import type { Backend, Capacity, Executable, Tensor } from '../backend/backend.js';
+import { programTensors, type Tensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, sizeOf, type Value } from '../program/program.js';
@@ -12,7 +12,6 @@ import { batchForward, type CurvatureBatch, type CurvatureProblem, writeBatch } 
 import { type WeightNode, weightNode } from './kronecker.js';
 import { precisionOf } from './precision.js';
 import { gaussNewtonVector, hessianVector } from './products.js';
-import type { VectorSpace } from './vector-space.js';
 
 /** Sums of Kronecker products: the Hessian's without M + M', or the Gauss-Newton matrix's block. */
 export type ExplicitPart = 'hessian-sum' | 'gauss-newton';
@@ -20,8 +19,17 @@ export type ExplicitPart = 'hessian-sum' | 'gauss-newton';
 /** Bytes of C made in one pass, unless a single step needs more. */
 const PASS_BYTES = 2 ** 20;
 
+export interface FactorsRequest {
+  readonly batch: CurvatureBatch;
+  readonly weight: string;
+  readonly part: ExplicitPart;
+}
+
 /** C and phi of the samples of one batch, on the backend. The batch's weight is in C. */
-export interface BatchFactors {
+export class BatchFactors implements Disposable {
+  readonly #scope = new Scope();
+  readonly #executable: Executable;
+  readonly #inputs: Tensors;
   /** r */
   readonly samples: number;
   /** T: the steps at which the weight is used, 1 where it is outside of time. */
@@ -30,44 +38,51 @@ export interface BatchFactors {
   readonly slabs: readonly Tensor[];
   /** phi, [r, T, n]; of one-hot inputs the vectors. */
   readonly seen: Tensor;
-}
 
-export interface FactorsRequest {
-  readonly batch: CurvatureBatch;
-  readonly weight: string;
-  readonly part: ExplicitPart;
-}
-
-/**
- * C and phi of one batch, owned by `scope`.
- * @throws KronogradError MEMORY, OPTION for what is no weight with one product
- */
-export async function batchFactors(
-  space: VectorSpace,
-  problem: CurvatureProblem,
-  request: FactorsRequest,
-  scope: Scope,
-): Promise<BatchFactors> {
-  const { backend } = space;
-  const { model, theta } = problem;
-  const { batch } = request;
-  const { r, T, m, n } = nodeSizes(nodeOf(new Builder(), problem, request), batch);
-  const d = stepsAtOnce(T, r * m * T * m * precisionOf(backend).bytes);
-  using local = new Scope();
-  const program = slabProgram(problem, request, d);
-  const executable = local.own(await backend.compile(program));
-  const tensors = programTensors(backend, program, local, ['theta', 'slab', 'seen']);
-  writeBatch(model, batch, tensors);
-  const seen = scope.own(backend.tensor(float(r, T, n)));
-  const slabs: Tensor[] = [];
-  for (let first = 0; first < T; first += d) {
-    const slab = scope.own(backend.tensor(float(r, d * m, T * m)));
-    tensors.scalars!.write([batch.weight, first * m]);
-    executable.run({ ...tensors, theta, seen, slab });
-    slabs.push(slab);
+  private constructor(
+    backend: Backend,
+    private readonly problem: CurvatureProblem,
+    private readonly batch: CurvatureBatch,
+    { sizes, ...made }: { sizes: FactorSizes; d: number; program: Program; executable: Executable },
+  ) {
+    const { r, T, m, n } = sizes;
+    this.samples = r;
+    this.steps = T;
+    this.#executable = this.#scope.own(made.executable);
+    this.#inputs = programTensors(backend, made.program, this.#scope, ['theta', 'slab', 'seen']);
+    this.seen = this.#scope.own(backend.tensor(float(r, T, n)));
+    this.slabs = Array.from({ length: T / made.d }, () =>
+      this.#scope.own(backend.tensor(float(r, made.d * m, T * m))),
+    );
   }
-  await backend.finish();
-  return { samples: r, steps: T, slabs, seen };
+
+  /** Room for C, and the program that makes it. @throws KronogradError MEMORY; OPTION for what is no weight with one product */
+  static async create(
+    backend: Backend,
+    problem: CurvatureProblem,
+    request: FactorsRequest,
+  ): Promise<BatchFactors> {
+    const sizes = nodeSizes(nodeOf(new Builder(), problem, request), request.batch);
+    const { r, T, m } = sizes;
+    const d = stepsAtOnce(T, r * m * T * m * precisionOf(backend).bytes);
+    const program = slabProgram(problem, request, d);
+    const executable = await backend.compile(program);
+    return new BatchFactors(backend, problem, request.batch, { sizes, d, program, executable });
+  }
+
+  /** C and phi at the problem's theta. Queued like any run. */
+  compute(): void {
+    const { theta, model } = this.problem;
+    writeBatch(model, this.batch, this.#inputs);
+    this.slabs.forEach((slab, i) => {
+      this.#inputs.scalars!.write([this.batch.weight, i * slab.type.shape[1]!]);
+      this.#executable.run({ ...this.#inputs, theta, seen: this.seen, slab });
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#scope[Symbol.dispose]();
+  }
 }
 
 /** The largest divisor of T whose rows of C are made in one pass. */

@@ -108,6 +108,18 @@ describe('explicit C', () => {
     expectClose((await toDense(explicit.add(terms))).flat(), (await toDense(block)).flat(), 1e-12);
   });
 
+  test('is of the theta it was made at until it is told', async () => {
+    const problem = randomProblem(space.backend, smallSequenceModel('gru'), { steps: 2, samples: 2 });
+    using theta = problem.theta;
+    using explicit = await ExplicitKronecker.create(space, problem, 'gru.weight_ih_l0');
+    using implicit = kroneckerBlock(space, problem, 'gru.weight_ih_l0', 'hessian-sum');
+    const before = (await explicit.dense()).flat();
+    theta.write((await theta.read()).map((x) => x / 2));
+    expect((await explicit.dense()).flat()).toEqual(before);
+    await explicit.update();
+    expectClose((await explicit.dense()).flat(), (await toDense(implicit)).flat(), 1e-12);
+  });
+
   test('refuses what does not fit, with the numbers and the alternative', async () => {
     class SmallBackend extends Float64Backend {
       override readonly capacity = { buffer: 2 ** 20, total: 2 ** 20 };
