@@ -23,6 +23,7 @@ export type {
 export { ConjugateGradient } from './curvature/conjugate-gradient.js';
 export { eigenvaluesOf, toDense } from './curvature/dense.js';
 export { Diagonal } from './curvature/diagonal.js';
+export { fisherOperator } from './curvature/fisher.js';
 export type { GradientFactors, Rows } from './curvature/gradient-factors.js';
 export { gradientFactors } from './curvature/gradient-factors.js';
 export type { KfacOperator } from './curvature/kfac.js';
@@ -37,9 +38,16 @@ export type { KroneckerCosts, ProductFlops } from './curvature/kronecker-rule.js
 export { kroneckerCosts, kroneckerSumFor } from './curvature/kronecker-rule.js';
 export type { EigenvalueBounds, KroneckerSample } from './curvature/kronecker-spectrum.js';
 export { kroneckerBounds, kroneckerEigenvalues } from './curvature/kronecker-spectrum.js';
+export type { EigenPairs, LanczosOptions, LanczosResult } from './curvature/lanczos.js';
+export { lanczos } from './curvature/lanczos.js';
 export { Identity, LinearOperator, SymmetricOperator } from './curvature/linear-operator.js';
 export { gaussNewtonOperator, hessianOperator } from './curvature/model-operator.js';
 export { gaussNewtonVector, hessianVector } from './curvature/products.js';
+export { sampledTargets } from './curvature/sampled-targets.js';
+export type { SpectralDensity, SpectralDensityOptions } from './curvature/spectral-density.js';
+export { spectralDensity } from './curvature/spectral-density.js';
+export type { Estimate, HutchinsonResult } from './curvature/trace.js';
+export { hutchinson, hutchPlusPlus } from './curvature/trace.js';
 export { VectorSpace } from './curvature/vector-space.js';
 // Data.
 export type { ForecastScore } from './data/baselines.js';
