@@ -8,12 +8,11 @@ import { COMMANDS } from '../../src/cli/commands.js';
 import { checkpointProblem } from '../../src/cli/curvature-problem.js';
 import type { CurvatureReport, Eigenvalue } from '../../src/cli/curvature-report.js';
 import { runCommandLine } from '../../src/cli/program.js';
-import { toDense } from '../../src/curvature/dense.js';
+import { eigenvaluesOf, toDense } from '../../src/curvature/dense.js';
 import { gaussNewtonOperator, hessianOperator } from '../../src/curvature/model-operator.js';
 import type { Estimate } from '../../src/curvature/trace.js';
 import { VectorSpace } from '../../src/curvature/vector-space.js';
 import { loadCheckpoint } from '../../src/train/checkpoint-node.js';
-import { eigenvaluesOf } from '../support/dense-operator.js';
 import { expectClose } from '../support/numbers.js';
 import { Collected } from './collect.js';
 

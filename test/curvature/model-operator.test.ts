@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
 import { cells } from '../../src/cells/index.js';
-import { toDense } from '../../src/curvature/dense.js';
+import { eigenvaluesOf, toDense } from '../../src/curvature/dense.js';
 import { fisherOperator } from '../../src/curvature/fisher.js';
 import { lanczos } from '../../src/curvature/lanczos.js';
 import {
@@ -17,7 +17,6 @@ import { Scope } from '../../src/dispose.js';
 import { LOSSES, type LossName } from '../../src/model/losses.js';
 import { backends } from '../support/backends.js';
 import { randomProblem, smallSequenceModel } from '../support/curvature-problems.js';
-import { eigenvaluesOf } from '../support/dense-operator.js';
 import { dot, expectClose } from '../support/numbers.js';
 
 const scope = new Scope();

@@ -1,4 +1,4 @@
-/** Operators with their matrices written out, and the eigenvalues that say what is right. */
+/** Operators with their matrices written out, and matrices of given eigenvalues. */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import type { Tensor } from '../../src/backend/backend.js';
 import { SymmetricOperator } from '../../src/curvature/linear-operator.js';
@@ -49,9 +49,3 @@ export function withEigenvalues(eigenvalues: readonly number[], seed: number): R
   const a = q.mmul(Matrix.diag([...eigenvalues])).mmul(q.transpose());
   return Matrix.add(a, a.transpose()).mul(0.5).to2DArray();
 }
-
-/** Eigenvalues of a symmetric matrix, ascending. */
-export const eigenvaluesOf = (rows: Rows): number[] =>
-  new EigenvalueDecomposition(new Matrix(rows.map((row) => [...row])), {
-    assumeSymmetric: true,
-  }).realEigenvalues.sort((a, b) => a - b);

@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
-import { toDense } from '../../src/curvature/dense.js';
+import { eigenvaluesOf, toDense } from '../../src/curvature/dense.js';
 import { hessianOperator } from '../../src/curvature/model-operator.js';
 import { VectorSpace } from '../../src/curvature/vector-space.js';
 import { encodeCheckpoint } from '../../src/train/checkpoint.js';
 import { curvatureBatch, firstBatches } from '../../src/train/curvature-batches.js';
 import { type FitEvent, fit } from '../../src/train/fit.js';
-import { eigenvaluesOf } from '../support/dense-operator.js';
 import { newTrainer } from './setup.js';
 
 const small = { hidden: 3, layers: 1, batch: 2, unroll: 3, steps: 7 } as const;
