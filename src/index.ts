@@ -78,6 +78,21 @@ export { addingProblem, copyMemory, parity, temporalOrder } from './data/tasks.j
 export { decodeText, Vocabulary } from './data/text.js';
 export type { Series } from './data/windows.js';
 export { SeriesWindows, seriesWindows, splitRows, standardiseSeries } from './data/windows.js';
+// Gradient flow.
+export type { Carousel, CarouselCondition } from './diagnostics/carousel.js';
+export type { Certificate, RecurrenceCertificates, RecurrenceNumbers } from './diagnostics/certificates.js';
+export { diagnosisChart } from './diagnostics/chart.js';
+export type { Diagnosis, DiagnosisOptions, LayerDiagnosis } from './diagnostics/diagnose.js';
+export { diagnose } from './diagnostics/diagnose.js';
+export type { GateStatistics } from './diagnostics/gates.js';
+export type { LayerTrace } from './diagnostics/layer-trace.js';
+export type { DiagnosisBatch, DiagnosisProblem, TracedLayer } from './diagnostics/model-trace.js';
+export { traceModel } from './diagnostics/model-trace.js';
+export { diagnosisLines } from './diagnostics/report.js';
+export type { LayerSpectra, Spectrum } from './diagnostics/spectra.js';
+export type { StepJacobian } from './diagnostics/step-jacobians.js';
+export { stepJacobians } from './diagnostics/step-jacobians.js';
+export type { Verdict, VerdictKind } from './diagnostics/verdict.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';
 export { KronogradError } from './errors.js';
 // Files, and errors.

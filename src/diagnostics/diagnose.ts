@@ -32,11 +32,11 @@ export interface LayerDiagnosis extends LayerSpectra {
   readonly isDense: boolean;
   /** log sigma_max of the product of all steps over their number, the mean over samples. */
   readonly growthRate: number;
-  /** |dE / ds[t]|, [T, r]: of the whole loss, and of the last step's. */
+  /** |dE / ds[t]|, [T, r]: of the whole loss, and of that of the step which the layer takes last. */
   readonly errorSignals: { readonly loss: Float64Array; readonly lastLoss: Float64Array };
   /** Means over samples, by the lag k = 0, 1, ... from each sample's end. */
   readonly byLag: {
-    /** |dE_T / ds[T-k]| */
+    /** |dE_T / ds[T-k]|, E_T the loss of the step which the layer takes last. */
     readonly errorSignal: readonly number[];
     /** sigma_max of ds[T] / ds[T-k], 1 at lag 0. */
     readonly product: readonly number[];

@@ -2,7 +2,8 @@
 import type { Backend, Numbers } from '../backend/backend.js';
 import { runOnce } from '../backend/host-program.js';
 import { KronogradError } from '../errors.js';
-import type { Model } from '../model/model.js';
+import type { Model, ModelOutputs } from '../model/model.js';
+import type { StackedLayer } from '../model/recurrent.js';
 import { adjoint } from '../program/adjoint.js';
 import { Builder } from '../program/builder.js';
 import { float, sizeOf, type Value } from '../program/program.js';
@@ -32,7 +33,10 @@ export interface TracedLayer {
   readonly byOutput: {
     /** Of the whole loss. */
     readonly loss: Numbers;
-    /** Of the part of the loss that the last step of each sequence has. */
+    /**
+     * Of the part of the loss that the step has which the layer takes last: of each sequence the last one, for a reverse
+     * layer the first.
+     */
     readonly lastLoss: Numbers;
   };
 }
@@ -63,8 +67,7 @@ export async function traceModel(
       where: 'diagnosis',
       fix: 'give a model whose errors flow back through time',
     });
-  const outputs = layers.map(({ output }) => output);
-  const [all, last] = errorsBy(on, { loss, prediction, outputs, steps, samples });
+  const { all, last } = errorsAt(on, layers, { loss, prediction });
   const wanted: Record<string, Value> = { loss: on.reshape(loss, [1]) };
   layers.forEach((layer, i) => {
     Object.assign(wanted, layerOutputs(layer, `${i}.`));
@@ -75,6 +78,7 @@ export async function traceModel(
     ...parts,
     theta,
     ends: lastSteps(parts.mask, steps, samples),
+    beginnings: Float32Array.from({ length: steps * samples }, (_, i) => (i < samples ? 1 : 0)),
     ...Object.fromEntries(
       stateShapes.map(([name, shape]) => [`state.${name}`, state[name] ?? new Float32Array(sizeOf(shape))]),
     ),
@@ -96,22 +100,28 @@ export async function traceModel(
   return { loss: value!, layers: traced };
 }
 
-interface Forward {
-  readonly loss: Value;
-  readonly prediction: Value;
-  readonly outputs: readonly Value[];
-  readonly steps: number;
-  readonly samples: number;
-}
-
-/** Derivatives by each layer's output, of the loss and of its last steps, which the input `ends` [T, r] marks. */
-function errorsBy(on: Builder, { loss, prediction, outputs, steps, samples }: Forward): [Value[], Value[]] {
+/**
+ * Derivatives by each layer's output: of the loss, and of the step that it takes last, which the inputs `ends` and
+ * `beginnings` [T, r] mark.
+ */
+function errorsAt(
+  on: Builder,
+  layers: readonly StackedLayer[],
+  { loss, prediction }: Pick<ModelOutputs, 'loss' | 'prediction'>,
+): { all: Value[]; last: Value[] } {
   const [byPrediction] = adjoint(on, [{ value: loss, adjoint: on.constant(1) }], [prediction]) as [Value];
+  const outputs = layers.map(({ output }) => output);
   const from = (seed: Value) => adjoint(on, [{ value: prediction, adjoint: seed }], outputs);
-  const ends = on.reshape(on.input('ends', float(steps, samples)), [steps, samples, 1]);
-  // Of a single prediction for each sequence the loss is the last step's as it is.
-  const isPerStep = prediction.type.shape.length === 3;
-  return [from(byPrediction), from(isPerStep ? on.mul(byPrediction, ends) : byPrediction)];
+  const all = from(byPrediction);
+  const [steps, samples] = prediction.type.shape as [number, number];
+  // A single prediction for each sequence is that of the last step, either way.
+  if (prediction.type.shape.length < 3) return { all, last: all };
+  const only = (name: string) => {
+    const marks = on.reshape(on.input(name, float(steps, samples)), [steps, samples, 1]);
+    return from(on.mul(byPrediction, marks));
+  };
+  const [ends, beginnings] = [only('ends'), only('beginnings')];
+  return { all, last: layers.map(({ direction }, i) => (direction === 1 ? ends : beginnings)[i]!) };
 }
 
 /** 1 at the last step of each sequence of a mask [T, r]. */
