@@ -46,21 +46,15 @@ async function runsInProcess(problemNumber: number): Promise<Run[]> {
   return JSON.parse((await child).stdout) as Run[];
 }
 
-async function main(): Promise<void> {
-  const load = loadavg()[0]!.toFixed(1);
-  const races: Race[] = PROBLEMS.map((id) => ({ id, runs: [] }));
-  const waiting = [...PROBLEMS.keys()];
-  const work = async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-      races[next] = { id: PROBLEMS[next]!, runs: await runsInProcess(next) };
-  };
-  await Promise.all([work(), work()]);
+const machine = `${cpus()[0]!.model}, ${cpus().length} processors, Node ${process.versions.node}; load average ${loadavg()[0]!.toFixed(1)} when it began`;
+
+/** Table and charts of what has been run. */
+async function write(races: readonly Race[]): Promise<void> {
   await mkdir(values.out, { recursive: true });
   const at = (suffix: string) => join(values.out, `${values.name}${suffix}`);
   const charts = races.filter(({ id }) => id.steps === 50);
   const names = charts.map(({ id }) => `-${id.task}-${id.cell}.svg`);
   for (const [i, each] of charts.entries()) await writeFile(at(names[i]!), chart(each));
-  const machine = `${cpus()[0]!.model}, ${cpus().length} processors, Node ${process.versions.node}; load average ${load} when it began`;
   const text = [
     `# Second order beside first order, ${values.seconds} s a run`,
     `\n${machine}.\n`,
@@ -71,7 +65,18 @@ async function main(): Promise<void> {
     details(races),
   ].join('\n');
   await writeFile(at('.md'), `${text}\n`);
-  console.log(text);
+}
+
+async function main(): Promise<void> {
+  const races: (Race | null)[] = PROBLEMS.map(() => null);
+  const waiting = [...PROBLEMS.keys()];
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      races[next] = { id: PROBLEMS[next]!, runs: await runsInProcess(next) };
+      await write(races.filter((each) => each !== null));
+    }
+  };
+  await Promise.all([work(), work()]);
 }
 
 if (values.problem === undefined) await main();

@@ -5,6 +5,7 @@ import { VectorSpace } from '../../src/curvature/vector-space.js';
 import { Scope } from '../../src/dispose.js';
 import { adam } from '../../src/optim/adam.js';
 import { HessianFree, type HessianFreeOptions } from '../../src/optim/hessian-free.js';
+import { Kfac } from '../../src/optim/kfac.js';
 import { Lbfgs } from '../../src/optim/lbfgs.js';
 import type { Optimizer } from '../../src/optim/optimizer.js';
 import type { SecondOrderOptimizer } from '../../src/optim/second-order.js';
@@ -32,13 +33,13 @@ export interface Contender {
 }
 
 /** Sequences of a step. */
-const BATCH = { firstOrder: 32, secondOrder: 1024, curvature: 256 };
+const BATCH = { firstOrder: 32, hessianFree: 512, curvature: 128, kfac: 512, lbfgs: 1024 };
 const HESSIAN_FREE: HessianFreeOptions = {
   ...{ damping: 0.1, structuralDamping: 0.03, curvatureSamples: BATCH.curvature },
   ...{ cgIterations: 100, probes: 0 },
 };
 const CLIP = 1;
-const LEARNING_RATES = { adam: [0.001, 0.003, 0.01], sgd: [0.01, 0.03, 0.1] };
+const LEARNING_RATES = { adam: [0.001, 0.003, 0.01], sgd: [0.01, 0.1] };
 
 function firstOrder(name: string, optimizer: Optimizer, learningRate: number): Contender {
   return {
@@ -78,13 +79,14 @@ function firstOrder(name: string, optimizer: Optimizer, learningRate: number): C
 function secondOrder(
   name: string,
   settings: string,
+  samples: number,
   make: (space: VectorSpace, problem: Problem, theta: Tensor) => SecondOrderOptimizer,
-  batchOf: (step: number) => number,
+  batchOf: (step: number) => number = (step) => step,
 ): Contender {
   return {
     optimizer: name,
     settings,
-    samples: BATCH.secondOrder,
+    samples,
     batchOf,
     lookEvery: 1,
     async start(backend, problem) {
@@ -97,7 +99,7 @@ function secondOrder(
       return {
         theta,
         async step(parts) {
-          await optimizer.step({ parts, steps, samples: BATCH.secondOrder, weight: 1 });
+          await optimizer.step({ parts, steps, samples, weight: 1 });
         },
         [Symbol.dispose]: () => scope[Symbol.dispose](),
       };
@@ -108,15 +110,22 @@ function secondOrder(
 export const CONTENDERS: readonly Contender[] = [
   secondOrder(
     'Hessian-free',
-    'structural damping',
+    `${BATCH.curvature} of ${BATCH.hessianFree} sequences for the curvature`,
+    BATCH.hessianFree,
     (space, problem, theta) => new HessianFree(space, problem.model, theta, HESSIAN_FREE),
-    (step) => step,
   ),
   secondOrder(
     'L-BFGS',
-    'one batch for all steps',
+    `the same ${BATCH.lbfgs} sequences in every step`,
+    BATCH.lbfgs,
     (space, problem, theta) => new Lbfgs(space, problem.model, theta),
     () => 0,
+  ),
+  secondOrder(
+    'K-FAC',
+    `${BATCH.kfac} sequences a step`,
+    BATCH.kfac,
+    (space, problem, theta) => new Kfac(space, problem.model, theta),
   ),
   ...LEARNING_RATES.adam.map((lr) => firstOrder('Adam', adam(), lr)),
   ...LEARNING_RATES.sgd.map((lr) => firstOrder('SGD', sgd({ momentum: 0.9 }), lr)),

@@ -9,6 +9,8 @@ import { SequenceEvaluator } from '../../src/train/sequence-evaluator.js';
 import { firstOf, sequenceParts } from '../../src/train/sequence-parts.js';
 
 const HIDDEN = 32;
+/** What all optimizers learn from, over and over. */
+const TRAINING_SEQUENCES = 16_384;
 const TEST_SEQUENCES = 512;
 const SEEDS = { training: 5, test: 99, initialisation: 1 };
 /** Below this a problem counts as solved: the mean squared error, or the share of sequences misclassified. */
@@ -35,6 +37,8 @@ export const nameOf = ({ task, cell, steps }: ProblemId): string => `${task}, ${
 export class Problem implements Disposable {
   readonly model: SequenceModel;
   readonly #source: SequenceSource;
+  /** Batches that were made, by size and position. */
+  readonly #batches = new Map<string, ReturnType<typeof sequenceParts>>();
   readonly #test: SequenceSource;
   readonly #evaluator: SequenceEvaluator;
 
@@ -67,10 +71,17 @@ export class Problem implements Disposable {
     return theta;
   }
 
-  /** Batch `position` of so many fresh sequences. */
-  batch(samples: number, position: number) {
-    const batch = new SequenceStream(this.#source, { batch: samples }).at(position);
-    return sequenceParts(batch, this.#source, this.id.steps);
+  /** The batch of so many sequences that step `step` takes, in their own order. */
+  batch(samples: number, step: number) {
+    const position = step % (TRAINING_SEQUENCES / samples);
+    const key = `${samples} ${position}`;
+    let parts = this.#batches.get(key);
+    if (parts === undefined) {
+      const batch = new SequenceStream(this.#source, { batch: samples }).at(position);
+      parts = sequenceParts(batch, this.#source, this.id.steps);
+      this.#batches.set(key, parts);
+    }
+    return parts;
   }
 
   /** On sequences that are not trained on. */
