@@ -93,9 +93,9 @@ export type { LayerSpectra, Spectrum } from './diagnostics/spectra.js';
 export type { StepJacobian } from './diagnostics/step-jacobians.js';
 export { stepJacobians } from './diagnostics/step-jacobians.js';
 export type { Verdict, VerdictKind } from './diagnostics/verdict.js';
+// Files, and errors.
 export type { ErrorCode, ErrorDetails } from './errors.js';
 export { KronogradError } from './errors.js';
-// Files, and errors.
 export type { SafetensorsFile, Tensor as SafetensorsTensor, TensorMap } from './interop/safetensors.js';
 export { readSafetensors, writeSafetensors } from './interop/safetensors.js';
 export type { ContinuousRnn, DiscreteRnn } from './model/discretise.js';
