@@ -7,7 +7,7 @@ import type { TrainOptions } from './train-options.js';
 const OF_FIRST_ORDER = ['lr', 'clip', 'clipValue', 'schedule'] as const satisfies (keyof TrainOptions)[];
 /** Options, and the optimizers that take them. */
 const OF_SECOND_ORDER = {
-  damping: ['hf'],
+  damping: ['hf', 'kfac'],
   structuralDamping: ['hf'],
   curvatureBatch: ['hf'],
   cgIterations: ['hf'],

@@ -94,7 +94,7 @@ export function addTrainOptions(command: Command): Command {
   );
   number('--zoneout', 'p', 'the probability that a unit of the state keeps its value over a step');
   command.option('--optimizer <name>', `how weights are updated: ${OPTIMIZERS.join(', ')}`);
-  number('--damping', 'x', 'with hf, what is added to the diagonal of the curvature at first');
+  number('--damping', 'x', 'with hf and kfac, what is added to the diagonal of the curvature at first');
   number('--structural-damping', 'x', 'with hf, how much changes of hidden states count beside it');
   number('--curvature-batch', 'n', 'with hf, samples of a batch that the curvature is taken on; 0 for all');
   number('--cg-iterations', 'n', 'with hf, the most iterations of conjugate gradients in a step');

@@ -4,6 +4,7 @@ import type { VectorSpace } from '../curvature/vector-space.js';
 import type { Model } from '../model/model.js';
 import { adam } from './adam.js';
 import { HessianFree, type HessianFreeOptions } from './hessian-free.js';
+import { Kfac, type KfacTrainingOptions } from './kfac.js';
 import { Lbfgs } from './lbfgs.js';
 import type { Optimizer } from './optimizer.js';
 import { rmsProp } from './rmsprop.js';
@@ -11,7 +12,7 @@ import type { SecondOrderOptimizer } from './second-order.js';
 import { sgd } from './sgd.js';
 
 export const FIRST_ORDER = ['sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw'] as const;
-export const SECOND_ORDER = ['hf', 'lbfgs'] as const;
+export const SECOND_ORDER = ['hf', 'lbfgs', 'kfac'] as const;
 
 export type FirstOrderName = (typeof FIRST_ORDER)[number];
 export type SecondOrderName = (typeof SECOND_ORDER)[number];
@@ -37,7 +38,7 @@ export function optimizerNamed(name: FirstOrderName, weightDecay: number): Optim
 }
 
 /** What runs say of second-order optimizers; each takes its own part of it. */
-export type SecondOrderSettings = HessianFreeOptions;
+export type SecondOrderSettings = HessianFreeOptions & Pick<KfacTrainingOptions, 'weightDecay'>;
 
 export function secondOrderNamed(
   name: SecondOrderName,
@@ -51,5 +52,7 @@ export function secondOrderNamed(
       return new HessianFree(space, model, theta, settings);
     case 'lbfgs':
       return new Lbfgs(space, model, theta);
+    case 'kfac':
+      return new Kfac(space, model, theta, settings);
   }
 }

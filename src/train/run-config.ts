@@ -41,7 +41,7 @@ export interface RunConfig {
   readonly recurrentDropout: number;
   /** The probability that a unit of the state keeps its value over a step of training. */
   readonly zoneout: number;
-  /** Those of second order (`hf`, `lbfgs`) find the length of a step themselves: no learning rate or clipping is for them. */
+  /** Those of second order (`hf`, `lbfgs`, `kfac`) find the length of a step themselves: no learning rate or clipping is for them. */
   readonly optimizer: (typeof OPTIMIZERS)[number];
   /** lambda of second-order optimizers at the beginning: what is added to the diagonal of the curvature. */
   readonly damping: number;

@@ -20,7 +20,9 @@ export function requireOneFunction(config: RunConfig, where: (key: string) => st
   const { optimizer, groups } = config;
   if (!isSecondOrder(optimizer)) return;
   const keys = Object.keys(REFUSED) as (keyof typeof REFUSED)[];
-  const bad = keys.find((key) => config[key] > 0);
+  // K-FAC has the penalty in its loss, and in its curvature.
+  const isTaken = (key: keyof typeof REFUSED) => key === 'weightDecay' && optimizer === 'kfac';
+  const bad = keys.find((key) => config[key] > 0 && !isTaken(key));
   if (bad === undefined && groups.length === 0) return;
   const [key, why] = bad ? [bad, REFUSED[bad]] : ['groups', 'have learning rates, and there is none'];
   throw new KronogradError('OPTION', `${where(key)} does not go with the optimizer ${optimizer}: it ${why}`, {

@@ -34,9 +34,9 @@ export class SecondOrderSteps implements TrainingSteps {
     this.model = data.model(config);
     const space = this.#scope.own(new VectorSpace(backend));
     this.theta = this.#scope.own(space.vector(this.model.parameters.size));
-    const { optimizer, damping, structuralDamping, curvatureBatch, cgIterations, seed } = config;
+    const { optimizer, damping, structuralDamping, curvatureBatch, cgIterations, seed, weightDecay } = config;
     const settings = {
-      ...{ damping, structuralDamping, cgIterations, seed: seed % 2 ** 31 },
+      ...{ damping, structuralDamping, cgIterations, weightDecay, seed: seed % 2 ** 31 },
       ...(curvatureBatch > 0 && { curvatureSamples: curvatureBatch }),
     };
     this.#optimizer = this.#scope.own(secondOrderNamed(optimizer, space, this.model, this.theta, settings));
