@@ -28,7 +28,7 @@ export class HostProgram implements Disposable {
     }
   }
 
-  /** Inputs that are not given keep what they held. @throws KronogradError SHAPE */
+  /** Inputs that are not given keep what they held; names of none are passed over. @throws KronogradError SHAPE */
   write(inputs: HostInputs): void {
     for (const [name, numbers] of Object.entries(inputs)) this.tensors[name]?.write(numbers);
   }

@@ -149,9 +149,16 @@ function onTheRun(
 ): Certificate[] {
   const ofTaken = (values: Float64Array) => values.filter((_, i) => taken[i] === 1);
   const found: Certificate[] = [];
-  if (stepNorms !== null) found.push(below('on the run', 'max ||J[t]||', Math.max(...ofTaken(stepNorms))));
+  if (stepNorms !== null)
+    found.push(
+      below(
+        'on the run',
+        'max ||J[t]||',
+        ofTaken(stepNorms).reduce((a, b) => Math.max(a, b)),
+      ),
+    );
   if (growth !== null) {
-    const value = Math.min(...ofTaken(growth));
+    const value = ofTaken(growth).reduce((a, b) => Math.min(a, b));
     found.push({
       ...{ name: 'growth on the run', proves: 'exploding', value, holds: value > 1 },
       condition: "sigma_min(W) min|f'| > 1 at every step",

@@ -10,6 +10,7 @@ import { float, sizeOf, type Value } from '../program/program.js';
 import { backwards, type LayerTrace, layerOutputs, readLayer } from './layer-trace.js';
 
 export interface DiagnosisProblem {
+  /** One that limits no derivatives (`clipAccumulations`): limited ones are no error signals. */
   readonly model: Model;
   /** [model.parameters.size] */
   readonly theta: ArrayLike<number>;

@@ -1,5 +1,6 @@
 /** Programs on a fixture's values: built from its network, run once, and compared. */
-import type { Backend, Tensor } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
+import { runOnce as runOnHost } from '../backend/host-program.js';
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { float, type Value } from '../program/program.js';
@@ -25,23 +26,12 @@ export async function runOnce(
   outputs: Readonly<Record<string, Value>>,
   inputs: Tensors,
 ): Promise<Record<string, Float64Array>> {
-  const program = on.build(outputs);
-  using executable = await backend.compile(program);
-  const bound: Record<string, Tensor> = {};
-  try {
-    for (const { name, value } of program.inputs) {
-      bound[name] = backend.tensor(value.type);
-      bound[name].write(inputs[name]!.data);
-    }
-    for (const { name, value } of program.outputs) bound[name] = backend.tensor(value.type);
-    executable.run(bound);
-    const results: Record<string, Float64Array> = {};
-    for (const { name } of program.outputs) results[name] = Float64Array.from(await bound[name]!.read());
-    return results;
-  } finally {
-    for (const tensor of Object.values(bound)) tensor[Symbol.dispose]();
-  }
+  const numbers = await runOnHost(backend, on.build(outputs), dataOf(inputs));
+  return Object.fromEntries(Object.entries(numbers).map(([name, data]) => [name, Float64Array.from(data)]));
 }
+
+const dataOf = (group: Tensors) =>
+  Object.fromEntries(Object.entries(group).map(([name, { data }]) => [name, data]));
 
 /** max|a - b| / max|b|; infinite for NaN or another length. */
 export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
