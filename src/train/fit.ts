@@ -1,6 +1,7 @@
 /** The training loop around a trainer's steps: validation, checkpoints, early stop, and what may go wrong. */
 import { KronogradError } from '../errors.js';
 import type { TensorMap } from '../interop/safetensors.js';
+import { isSecondOrder } from '../optim/index.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { Sharpness } from './curvature-probe.js';
 import { LossReader } from './loss-reader.js';
@@ -200,11 +201,13 @@ class Fit<Data extends TrainingData> {
   }
 
   #diverged(what: string, step = this.#trainer.stepsDone): KronogradError {
-    const { lr, clip } = this.#trainer.config;
+    const { lr, clip, optimizer, damping } = this.#trainer.config;
     const saved = this.#savedStep > 0 ? `, and continue from the checkpoint of step ${this.#savedStep}` : '';
     return new KronogradError('DIVERGED', `${what} at step ${step}`, {
       where: `step ${step}`,
-      fix: `lower the learning rate (--lr, now ${lr}) or the clipping norm (--clip, now ${clip})${saved}`,
+      fix: isSecondOrder(optimizer)
+        ? `raise the damping (--damping, now ${damping}) or the batch${saved}`
+        : `lower the learning rate (--lr, now ${lr}) or the clipping norm (--clip, now ${clip})${saved}`,
     });
   }
 
