@@ -88,7 +88,7 @@ test.each(['Gauss-Newton', 'Fisher'] as const)('the %s matrix has no negative ei
 
 describe('Lanczos on the matrices of small models has the eigenvalues of the dense ones', () => {
   const model = smallSequenceModel('lstm', { masked: true }, 'softmax-cross-entropy');
-  const sizes = { steps: 4, samples: 3, seed: 6 };
+  const sizes = { steps: 3, samples: 6, seed: 6 };
   const exact = async (make: typeof hessianOperator) => {
     using operator = make(space, randomProblem(space.backend, model, sizes));
     return eigenvaluesOf(await toDense(operator));
@@ -98,6 +98,8 @@ describe('Lanczos on the matrices of small models has the eigenvalues of the den
     '%s, in float64 and float32',
     async (name) => {
       const make = OPERATORS[name];
+      // The others are singular: many eigenvalues are 0.
+      const smallest = name === 'Hessian' ? 3 : 0;
       const eigenvalues = await exact(make);
       const scale = Math.max(...eigenvalues.map(Math.abs));
       for (const [on, tolerance] of [
@@ -105,9 +107,9 @@ describe('Lanczos on the matrices of small models has the eigenvalues of the den
         [space32, 2e-6],
       ] as const) {
         using operator = make(on, randomProblem(on.backend, model, sizes));
-        using found = await lanczos(operator, { largest: 5, smallest: 3, tolerance: 1e-6 });
+        using found = await lanczos(operator, { largest: 5, smallest, tolerance: 1e-6 });
         expectClose(found.largest.values, eigenvalues.slice(-5).reverse(), tolerance, 'largest', scale);
-        expectClose(found.smallest.values, eigenvalues.slice(0, 3), tolerance, 'smallest', scale);
+        expectClose(found.smallest.values, eigenvalues.slice(0, smallest), tolerance, 'smallest', scale);
       }
     },
   );
@@ -115,9 +117,12 @@ describe('Lanczos on the matrices of small models has the eigenvalues of the den
   test('Hessian, on WebGPU', async () => {
     using backend = await backends.WebGPU!();
     using on = new VectorSpace(backend);
-    using operator = hessianOperator(on, randomProblem(backend, model, sizes));
+    const own = smallSequenceModel('rnn');
+    const short = { steps: 2, samples: 2 };
+    using operator = hessianOperator(on, randomProblem(backend, own, short));
     using found = await lanczos(operator, { largest: 3, smallest: 1, tolerance: 1e-5 });
-    const eigenvalues = await exact(hessianOperator);
+    using oracle = hessianOperator(space, randomProblem(space.backend, own, short));
+    const eigenvalues = eigenvaluesOf(await toDense(oracle));
     expectClose(found.largest.values, eigenvalues.slice(-3).reverse(), 1e-5);
     expectClose(found.smallest.values, eigenvalues.slice(0, 1), 1e-5, 'smallest', eigenvalues.at(-1)!);
   });
