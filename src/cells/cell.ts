@@ -84,24 +84,7 @@ export function defineCell(definition: CellDefinition): Cell {
         where: `cell '${name}'`,
         fix: `it has ${Object.keys(parameters).join(', ')}`,
       });
-  const { gates = [], carousel, recurrence } = definition;
-  const results = [...gates, ...(carousel ? [carousel.state, carousel.gate] : [])];
-  const unknown = results.find((key) => !(key in next));
-  if (unknown !== undefined)
-    throw new KronogradError(
-      'PROGRAM',
-      `the step gives no '${unknown}', which is said to be a gate or its state`,
-      {
-        where: `cell '${name}'`,
-        fix: `it gives ${Object.keys(next).join(', ')}`,
-      },
-    );
-  for (const key of recurrence ? [recurrence.matrix, recurrence.linear ?? recurrence.matrix] : [])
-    if (!(key in parameters))
-      throw new KronogradError('PROGRAM', `'${key}' is the matrix of the recurrence and is no parameter`, {
-        where: `cell '${name}'`,
-        fix: `it has ${Object.keys(parameters).join(', ')}`,
-      });
+  requireRoles(definition, { parameters, state, next });
   const used = new Set(on.nodes.flatMap((node) => node.inputs));
   for (const [key, value] of Object.entries(parameters))
     if (!used.has(value))
@@ -110,6 +93,26 @@ export function defineCell(definition: CellDefinition): Cell {
         fix: 'use it in the step, or take it out of the parameters',
       });
   return cell;
+}
+
+/** What the cell says of its quantities must be said of quantities that it has. */
+function requireRoles(
+  { name, output, gates = [], carousel, recurrence }: CellDefinition,
+  { parameters, state, next }: Record<'parameters' | 'state' | 'next', Readonly<Record<string, Value>>>,
+): void {
+  const require = (key: string | undefined, among: Readonly<Record<string, Value>>, what: string) => {
+    if (key === undefined || key in among) return;
+    throw new KronogradError('PROGRAM', `'${key}' is said to be ${what}, and there is none such`, {
+      where: `cell '${name}'`,
+      fix: `use one of: ${Object.keys(among).join(', ')}`,
+    });
+  };
+  for (const gate of gates) require(gate, next, 'a gate');
+  require(carousel?.gate, next, "the carousel's gate");
+  require(carousel?.state, state, "the carousel's state");
+  if (carousel) require(output, state, 'the output that a carousel has, which is a part of the state');
+  require(recurrence?.matrix, parameters, "the recurrence's matrix");
+  require(recurrence?.linear, parameters, "the recurrence's linear path");
 }
 
 /** Equations that go in a circle, or name what there is not, are JavaScript's own errors until here. */

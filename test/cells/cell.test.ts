@@ -51,6 +51,21 @@ describe('a cell definition', () => {
       /'gain' begins as a number and is no parameter/,
       /W, U, b/,
     ],
+    ['a gate that the step does not give', { gates: ['g'] }, 'PROGRAM', /'g' is said to be a gate/, /: h$/],
+    [
+      'a carousel of what is no state',
+      { carousel: { state: 'c', gate: 'h' } },
+      'PROGRAM',
+      /'c' is said to be the carousel's state/,
+      /: h$/,
+    ],
+    [
+      'a recurrence by what is no parameter',
+      { recurrence: { matrix: 'V', activation: 'tanh', carries: 'value' } },
+      'PROGRAM',
+      /'V' is said to be the recurrence's matrix/,
+      /W, U, b/,
+    ],
     [
       'a state that changes its shape',
       {

@@ -119,6 +119,20 @@ describe('a diagnosis', () => {
     );
   });
 
+  it('is the same where BPTT computes its steps again', async () => {
+    const of = async (recompute: boolean) => {
+      const model = sequence({ cell: 'gru', bidirectional: true, masked: true, recompute });
+      const mask = Array.from({ length: 18 }, (_, i) => (i % 2 === 1 && i > 8 ? 0 : 1));
+      return diagnose(oracle, problem(model, 9, 2, { mask, weight: mask }));
+    };
+    const [again, stored] = [await of(true), await of(false)];
+    again.layers.forEach((layer, i) => {
+      expectClose(layer.errorSignals.loss, stored.layers[i]!.errorSignals.loss, 1e-12);
+      expectClose(layer.errorSignals.lastLoss, stored.layers[i]!.errorSignals.lastLoss, 1e-12);
+      expectClose(layer.products.largest, stored.layers[i]!.products.largest, 1e-12);
+    });
+  });
+
   it('sees errors vanish, stay and explode', async () => {
     const kinds = async (w: number, cell: string) => {
       const model = sequence({ cell, features: 1, hidden: 2, perStep: false });
