@@ -1,9 +1,9 @@
 /**
  * Fusion: the nodes of a program, or of a loop's body, gathered into groups of one dispatch each. Pointwise values
  * join the group that produces what they read, a product's epilogue above all, as long as an element needs only
- * elements at its own place; a reduction takes in what is only reduced.
+ * elements at its own place; so does a sum along rows, once for each row. A reduction takes in what is only reduced.
  */
-import { type Node, sizeOf, type Value } from '../program/program.js';
+import { type Node, type Op, sizeOf, type Value } from '../program/program.js';
 import { type Access, identity, normal, sameAccess, throughBroadcast, throughView } from './access.js';
 import { Inlining } from './inline.js';
 import type { Storage } from './storage.js';
@@ -19,7 +19,7 @@ export interface Group {
   readonly index: number;
   /** Without time. */
   readonly shape: readonly number[];
-  /** Pointwise members in order. */
+  /** Pointwise members, and sums along the rows of the nest, in order. */
   readonly members: Value[];
   readonly copies: Copy[];
   /** The node of a single or a scan; the products of a gemm. */
@@ -39,6 +39,10 @@ export interface GemmView {
 
 /** More running sums a thread than this would spill registers. */
 const MAX_SLOTS = 8;
+/** Rows longer than this are worth more than the one workgroup that they would get. */
+const MAX_COLUMNS = 4096;
+
+const isSum = ({ node }: Value): boolean => node.op.kind === 'sum';
 
 export class Block {
   readonly groups: Group[] = [];
@@ -78,12 +82,8 @@ export class Block {
       else if (kind === 'scan') {
         on.scan(node);
         this.#open('scan', [], [node]);
-      } else if (
-        kind === 'sum' ||
-        kind === 'softmax' ||
-        kind === 'softmaxCrossEntropy' ||
-        kind === 'scatterAdd'
-      )
+      } else if (kind === 'sum') this.#placeSum(node);
+      else if (kind === 'softmax' || kind === 'softmaxCrossEntropy' || kind === 'scatterAdd')
         this.#open('single', [], [node]);
       else if (!this.isInline(value)) this.#placePointwise(value);
     }
@@ -104,9 +104,8 @@ export class Block {
     const group = resolved && this.#memberOf.get(resolved);
     if (group !== undefined && group !== null && this.#canCopyIn(group, value)) group.copies.push(copy);
     else {
-      const shape = value.type.shape;
-      const found = this.#candidates(shape).find((g) => this.#computable(value, this.#inPlace(g), g));
-      (found ?? this.#open('pointwise', shape, [])).copies.push(copy);
+      const found = this.#candidates(value).find((g) => this.#computable(value, this.placeIn(g, value)!, g));
+      (found ?? this.#open('pointwise', value.type.shape, [])).copies.push(copy);
     }
     // Whoever reads the copy's target reads it after its group.
     const at = this.groups.findIndex((g) => g.copies.includes(copy));
@@ -181,9 +180,25 @@ export class Block {
     return null;
   }
 
-  /** The access of a nest's own place to a tensor of as many elements. */
-  #inPlace(group: Group): Access {
-    return identity(group.shape, this.length === null ? 0 : 1);
+  /**
+   * The access that a nest's own place has to a value which the group may compute: one of as many elements, or, where
+   * there are sums, of one for each row. Null for others.
+   */
+  placeIn(group: Group, value: Value): Access | null {
+    const outer = this.length === null ? 0 : 1;
+    const size = sizeOf(value.type.shape);
+    const elements = sizeOf(group.shape);
+    if (size === elements) return identity(group.shape, outer);
+    if (size * group.shape.at(-1)! !== elements || !group.members.some(isSum)) return null;
+    const perRow = identity(group.shape.slice(0, -1), outer);
+    return { offset: perRow.offset, strides: [...perRow.strides, 0] };
+  }
+
+  /** The sum that is all a group computes, to be stored as it is; null when there is more or less to do. */
+  loneSum({ kind, nodes, members, copies }: Group): Node | null {
+    const [value, ...others] = kind === 'single' ? nodes[0]!.outputs : members;
+    const isAll = others.length === 0 && copies.every((c) => this.producer(c.value) === value);
+    return value !== undefined && isAll && isSum(value) ? value.node : null;
   }
 
   #open(kind: Group['kind'], shape: readonly number[], nodes: Node[]): Group {
@@ -206,20 +221,47 @@ export class Block {
     this.#readyAt.set(value, group.index);
   }
 
-  /** Groups that a pointwise value of a shape may join, the latest first. */
-  #candidates(shape: readonly number[]): Group[] {
-    const size = sizeOf(shape);
+  /** Groups that a pointwise value may join, the latest first. */
+  #candidates(value: Value): Group[] {
+    const size = sizeOf(value.type.shape);
+    const fits = (group: Group) =>
+      sizeOf(group.shape) === size || (this.placeIn(group, value) !== null && this.#usesMember(value, group));
     return this.groups
-      .filter(
-        (g) =>
-          (g.kind === 'pointwise' || g.kind === 'gemm') && sizeOf(g.shape) === size && !this.#closed.has(g),
-      )
+      .filter((g) => (g.kind === 'pointwise' || g.kind === 'gemm') && !this.#closed.has(g) && fits(g))
       .reverse();
   }
 
+  /** Whether something a group computes goes into a value, through what is computed along with it. */
+  #usesMember(value: Value, group: Group): boolean {
+    const base = this.#base(value);
+    if (base === null) return false;
+    const owner = this.#memberOf.get(base);
+    return owner === undefined ? base.node.inputs.some((v) => this.#usesMember(v, group)) : owner === group;
+  }
+
+  /** A sum along rows joins the group that computes them; any other is a stage by itself. */
+  #placeSum(node: Node): void {
+    const [x] = node.inputs as [Value];
+    const { axes } = node.op as Extract<Op, { kind: 'sum' }>;
+    const { shape } = x.type;
+    const columns = shape.at(-1)!;
+    const isAlongRows = axes.length === 1 && axes[0] === shape.length - 1;
+    if (!isAlongRows || columns === 1 || columns > MAX_COLUMNS) {
+      this.#open('single', [], [node]);
+      return;
+    }
+    const found = this.#candidates(x).find(
+      (g) =>
+        g.kind === 'pointwise' && g.shape.at(-1) === columns && this.#computable(x, this.placeIn(g, x)!, g),
+    );
+    const group = found ?? this.#open('pointwise', shape, []);
+    group.members.push(node.outputs[0]!);
+    this.#assign(node.outputs[0]!, group);
+  }
+
   #placePointwise(value: Value): void {
-    const found = this.#candidates(value.type.shape).find((g) =>
-      this.#computable(value, this.#inPlace(g), g, true),
+    const found = this.#candidates(value).find((g) =>
+      this.#computable(value, this.placeIn(g, value)!, g, true),
     );
     if (found === undefined && this.#inlining.leaveToReader(value)) return;
     const group = found ?? this.#open('pointwise', value.type.shape, []);
@@ -234,7 +276,7 @@ export class Block {
       (this.#users.get(node.outputs[0]!) ?? []).some((user) =>
         this.#meetsIn(user, node.outputs[0]!, group, 2),
       );
-    const group = this.#candidates(shape).find((g) => {
+    const group = [...this.groups].reverse().find((g) => {
       if (g.kind !== 'gemm' || g.shape.join() !== shape.join()) return false;
       const slots =
         g.nodes.reduce((n, other) => n + this.gemmView(other).starts.length, 0) + view.starts.length;
@@ -295,11 +337,8 @@ export class Block {
       const { op, outputs } = group.nodes[0]!;
       return op.kind === 'sum' && this.producer(value) === outputs[0];
     }
-    return (
-      group.kind !== 'scan' &&
-      sizeOf(group.shape) === sizeOf(value.type.shape) &&
-      this.#computable(value, this.#inPlace(group), group)
-    );
+    const place = group.kind === 'scan' ? null : this.placeIn(group, value);
+    return place !== null && this.#computable(value, place, group);
   }
 
   /**
@@ -321,7 +360,7 @@ export class Block {
       if (owner === group) {
         if (group.kind === 'gemm' && group.nodes.some((n) => n.outputs[0] === base))
           return this.slotOf(group, base, by) !== null;
-        return sameAccess(normal(by, extents), normal(this.#inPlace(group), extents));
+        return sameAccess(normal(by, extents), normal(this.placeIn(group, base)!, extents));
       }
       if (owner !== undefined) return owner.index < group.index;
       if (base.node.op.kind === 'constant' || base.node.op.kind === 'iota') return true;

@@ -1,7 +1,16 @@
 /** The per-element arithmetic of a stage, gathered from the program: loads where values come in, calls between. */
 import type { Ref, Scalar } from '../../kernels/stage.js';
 import { sizeOf, type Value } from '../program/program.js';
-import { type Access, around, normal, sameAccess, split, throughBroadcast, throughView } from './access.js';
+import {
+  type Access,
+  around,
+  identity,
+  normal,
+  sameAccess,
+  split,
+  throughBroadcast,
+  throughView,
+} from './access.js';
 import { NeedsCopy, NotAffine, type Storage } from './storage.js';
 
 /** What a list of scalars needs to know of the group it is for. */
@@ -23,7 +32,7 @@ export class Scalars {
 
   constructor(private readonly scope: ScalarScope) {}
 
-  /** Computes a member of the group at the nest's own place. */
+  /** Computes a member of the group at its place in the nest: of each element, or of each row. */
   addMember(value: Value, access: Access): number {
     const index = this.#compute(value, access);
     this.#members.set(value, { index, access: normal(access, this.scope.extents) });
@@ -83,6 +92,10 @@ export class Scalars {
         return this.at(operand, through);
       });
       return this.#push({ kind: 'call', fn: op.fn, args });
+    }
+    if (op.kind === 'sum') {
+      const shape = hasTime ? extents.slice(1) : extents;
+      return this.#push({ kind: 'rowSum', value: this.at(x, identity(shape, hasTime ? 1 : 0)) });
     }
     if (op.kind === 'random') {
       const key = storage.resolve(x, { offset: 0, strides: extents.map(() => 0) }, extents);
