@@ -102,9 +102,9 @@ export class Block {
     const { value } = copy;
     const resolved = this.#base(value);
     const group = resolved && this.#memberOf.get(resolved);
-    if (group !== undefined && group !== null && this.#canCopyIn(group, value)) group.copies.push(copy);
+    if (group !== undefined && group !== null && this.#canCopyIn(group, copy)) group.copies.push(copy);
     else {
-      const found = this.#candidates(value).find((g) => this.#computable(value, this.placeIn(g, value)!, g));
+      const found = this.#candidates(value).find((g) => this.#canCopyIn(g, copy));
       (found ?? this.#open('pointwise', value.type.shape, [])).copies.push(copy);
     }
     // Whoever reads the copy's target reads it after its group.
@@ -136,7 +136,11 @@ export class Block {
   }
 
   extents(group: Group): number[] {
-    return this.length === null ? [...group.shape] : [this.length, ...group.shape];
+    return this.#nest(group.shape);
+  }
+
+  #nest(shape: readonly number[]): number[] {
+    return this.length === null ? [...shape] : [this.length, ...shape];
   }
 
   hasTime(): boolean {
@@ -332,13 +336,22 @@ export class Block {
     }
   }
 
-  #canCopyIn(group: Group, value: Value): boolean {
+  #canCopyIn(group: Group, { value, target }: Copy): boolean {
+    if (group.kind === 'scan') return false;
     if (group.kind === 'single') {
-      const { op, outputs } = group.nodes[0]!;
-      return op.kind === 'sum' && this.producer(value) === outputs[0];
+      const sum = group.nodes[0]!.outputs[0]!;
+      const { shape } = sum.type;
+      const place = identity(shape, this.length === null ? 0 : 1);
+      return (
+        isSum(sum) && this.producer(value) === sum && this.storage.fits(target, place, this.#nest(shape))
+      );
     }
-    const place = group.kind === 'scan' ? null : this.placeIn(group, value);
-    return place !== null && this.#computable(value, place, group);
+    const place = this.placeIn(group, value);
+    return (
+      place !== null &&
+      this.#computable(value, place, group) &&
+      this.storage.fits(target, place, this.extents(group))
+    );
   }
 
   /**
