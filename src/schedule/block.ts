@@ -6,6 +6,7 @@
 import { type Node, type Op, sizeOf, type Value } from '../program/program.js';
 import { type Access, identity, normal, sameAccess, throughBroadcast, throughView } from './access.js';
 import { Inlining } from './inline.js';
+import { partAt, partWidth, placesOf, rowParts } from './places.js';
 import type { Storage } from './storage.js';
 
 /** A copy of `value` that must exist at `target`'s home: a carry's first value, an output, a part of a concat. */
@@ -184,18 +185,14 @@ export class Block {
     return null;
   }
 
-  /**
-   * The access that a nest's own place has to a value which the group may compute: one of as many elements, or, where
-   * there are sums, of one for each row. Null for others.
-   */
-  placeIn(group: Group, value: Value): Access | null {
-    const outer = this.length === null ? 0 : 1;
-    const size = sizeOf(value.type.shape);
-    const elements = sizeOf(group.shape);
-    if (size === elements) return identity(group.shape, outer);
-    if (size * group.shape.at(-1)! !== elements || !group.members.some(isSum)) return null;
-    const perRow = identity(group.shape.slice(0, -1), outer);
-    return { offset: perRow.offset, strides: [...perRow.strides, 0] };
+  /** The accesses of a nest's own place to a value that the group may compute: see places.ts. */
+  placesIn(group: Group, value: Value): Access[] {
+    return placesOf(value, group.shape, group.members.some(isSum), this.length === null ? 0 : 1);
+  }
+
+  /** Whether a value is complete before a group runs. */
+  isReadyBefore(value: Value, group: Group): boolean {
+    return this.#readyOf(value) < group.index;
   }
 
   /** The sum that is all a group computes, to be stored as it is; null when there is more or less to do. */
@@ -229,7 +226,8 @@ export class Block {
   #candidates(value: Value): Group[] {
     const size = sizeOf(value.type.shape);
     const fits = (group: Group) =>
-      sizeOf(group.shape) === size || (this.placeIn(group, value) !== null && this.#usesMember(value, group));
+      sizeOf(group.shape) === size ||
+      (this.placesIn(group, value).length > 0 && this.#usesMember(value, group));
     return this.groups
       .filter((g) => (g.kind === 'pointwise' || g.kind === 'gemm') && !this.#closed.has(g) && fits(g))
       .reverse();
@@ -254,18 +252,23 @@ export class Block {
       this.#open('single', [], [node]);
       return;
     }
-    const found = this.#candidates(x).find(
-      (g) =>
-        g.kind === 'pointwise' && g.shape.at(-1) === columns && this.#computable(x, this.placeIn(g, x)!, g),
-    );
-    const group = found ?? this.#open('pointwise', shape, []);
+    const takes = (g: Group, width: number) =>
+      g.kind === 'pointwise' &&
+      g.shape.at(-1) === width &&
+      sizeOf(g.shape) * columns === sizeOf(shape) * width &&
+      !this.#closed.has(g) &&
+      rowParts(g.shape, columns, this.length === null ? 0 : 1).every((part) => this.#computable(x, part, g));
+    const width = partWidth(x, this.#users, (v) => this.isInline(v));
+    const latest = [...this.groups].reverse();
+    const found = latest.find((g) => takes(g, columns)) ?? latest.find((g) => takes(g, width));
+    const group = found ?? this.#open('pointwise', [...shape.slice(0, -1), width], []);
     group.members.push(node.outputs[0]!);
     this.#assign(node.outputs[0]!, group);
   }
 
   #placePointwise(value: Value): void {
     const found = this.#candidates(value).find((g) =>
-      this.#computable(value, this.placeIn(g, value)!, g, true),
+      this.placesIn(g, value).every((place) => this.#computable(value, place, g, true)),
     );
     if (found === undefined && this.#inlining.leaveToReader(value)) return;
     const group = found ?? this.#open('pointwise', value.type.shape, []);
@@ -346,11 +349,13 @@ export class Block {
         isSum(sum) && this.producer(value) === sum && this.storage.fits(target, place, this.#nest(shape))
       );
     }
-    const place = this.placeIn(group, value);
+    const places = this.placesIn(group, value);
     return (
-      place !== null &&
-      this.#computable(value, place, group) &&
-      this.storage.fits(target, place, this.extents(group))
+      places.length > 0 &&
+      places.every(
+        (place) =>
+          this.#computable(value, place, group) && this.storage.fits(target, place, this.extents(group)),
+      )
     );
   }
 
@@ -373,13 +378,19 @@ export class Block {
       if (owner === group) {
         if (group.kind === 'gemm' && group.nodes.some((n) => n.outputs[0] === base))
           return this.slotOf(group, base, by) !== null;
-        return sameAccess(normal(by, extents), normal(this.placeIn(group, base)!, extents));
+        const own = normal(by, extents);
+        return this.placesIn(group, base).some((place) => sameAccess(own, normal(place, extents)));
       }
       if (owner !== undefined) return owner.index < group.index;
       if (base.node.op.kind === 'constant' || base.node.op.kind === 'iota') return true;
-      if (!this.isInline(base)) return this.#readyOf(base) < group.index;
+      if (!this.isInline(base) && this.isReadyBefore(base, group)) return true;
     }
     const { op, inputs } = base.node;
+    if (op.kind === 'concat') {
+      const part = partAt(base.node, op.axis, by, extents);
+      return part !== null && this.#computable(part.value, part.access, group);
+    }
+    if (!define && !this.isInline(base)) return false;
     if (op.kind === 'map')
       return inputs.every((operand) => {
         const through = throughBroadcast(by, extents, operand.type.shape, base.type.shape);

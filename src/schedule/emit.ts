@@ -22,16 +22,16 @@ function emitPointwise(storage: Storage, block: Block, group: Group): () => Labe
     extents,
     hasTime,
     isInline: (v) => block.isInline(v),
+    isReady: (v) => block.isReadyBefore(v, group),
     accumulator: (base, access) => (group.kind === 'gemm' ? block.slotOf(group, base, access) : null),
   });
-  const members = group.members.map((value) => {
-    const at = block.placeIn(group, value)!;
-    return { value, at, index: scalars.addMember(value, at) };
+  const members = group.members.flatMap((value) => {
+    const places = block.placesIn(group, value);
+    return scalars.addMember(value, places).map((index, i) => ({ value, at: places[i]!, index }));
   });
-  const copies = group.copies.map(({ value, target }) => {
-    const at = block.placeIn(group, value)!;
-    return { target, at, index: scalars.at(value, at) };
-  });
+  const copies = group.copies.flatMap(({ value, target }) =>
+    block.placesIn(group, value).map((at) => ({ target, at, index: scalars.at(value, at) })),
+  );
   const terms = group.nodes.flatMap((node) => gemmTerms(storage, block, group, node, hasTime));
   let slot = 0;
   const numbered = terms.map((t) => ({ ...t, slots: t.slots.map((s) => ({ ...s, slot: slot++ })) }));
@@ -54,14 +54,14 @@ function emitPointwise(storage: Storage, block: Block, group: Group): () => Labe
     if (group.kind === 'pointwise') {
       const kind = list.some((s) => s.kind === 'rowSum') ? 'rows' : 'pointwise';
       const stage: Stage = { kind, shape: group.shape, scalars: list, stores };
-      return [{ kind: 'stage', label: label(members, kind), stage }];
+      return [{ kind: 'stage', label: label(group.members, kind), stage }];
     }
     const [batch, rows, columns] = group.shape as [number, number, number];
     const depth = numbered.map((t) => t.depth).join('+');
     return [
       {
         kind: 'stage',
-        label: label(members, `gemm ${rows}x${depth}x${columns * slot}`),
+        label: label(group.members, `gemm ${rows}x${depth}x${columns * slot}`),
         stage: { kind: 'gemm', batch, rows, columns, slots: slot, terms: numbered, scalars: list, stores },
       },
     ];
@@ -210,6 +210,7 @@ function emitSum(storage: Storage, block: Block, group: Group, node: Node): () =
       extents: [...lead, ...kept.shape, ...reduced.shape],
       hasTime,
       isInline: (v) => block.isInline(v),
+      isReady: (v) => block.isReadyBefore(v, group),
       accumulator: () => null,
     });
     const value = scalars.at(x, { offset: 0, strides: [...zeros, ...kept.strides, ...reduced.strides] });
@@ -269,10 +270,8 @@ function pickAxes(
   return { shape: merged.map((m) => m.size), strides: merged.map((m) => m.stride) };
 }
 
-function label(members: readonly { value: Value }[], what: string): string {
-  const names = members.flatMap(({ value: { node } }) =>
-    node.op.kind === 'map' ? [node.op.fn] : [node.op.kind],
-  );
+function label(members: readonly Value[], what: string): string {
+  const names = members.flatMap(({ node }) => (node.op.kind === 'map' ? [node.op.fn] : [node.op.kind]));
   const counted = [...new Set(names)].map(
     (n) => `${n}${names.filter((m) => m === n).length > 1 ? ` x${names.filter((m) => m === n).length}` : ''}`,
   );
