@@ -49,8 +49,8 @@ export function phasesOf({ scalars, stores }: RowsStage, remembers: boolean): Ph
   return phases.map((phase, n) => ({ ...phase, keeps: [...kept].filter((k) => first.get(k) === n) }));
 }
 
-/** A tests for scalars that are the same all along the row. */
-export function uniforms(scalars: readonly Scalar[]): (scalar: number) => boolean {
+/** A test for scalars that are the same all along the row. */
+function uniforms(scalars: readonly Scalar[]): (scalar: number) => boolean {
   const rests = ({ strides }: Affine) => strides.at(-1) === 0;
   const known: boolean[] = [];
   for (const scalar of scalars) {

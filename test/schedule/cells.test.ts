@@ -9,6 +9,7 @@ import {
 import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
 import { float, int } from '../../src/program/program.js';
+import { tangent } from '../../src/program/tangent.js';
 import { schedule } from '../../src/schedule/index.js';
 
 /** What each cell costs. A product that needs another's result of the same step needs a dispatch of its own. */
@@ -37,7 +38,11 @@ const LIMIT = { forward: 4, backward: 5 };
  * Dispatches a time step of all layers together, in loops forwards and in loops backwards; the rest runs once. The
  * adjoint of a layer that runs backwards runs forwards.
  */
-function perStep(config: RecurrentConfig, length: number): { forward: number; backward: number } {
+function perStep(
+  config: RecurrentConfig,
+  length: number,
+  of: 'gradient' | 'Hessian product' = 'gradient',
+): { forward: number; backward: number } {
   const on = new Builder();
   const x = on.input('x', float(length, 8, config.input));
   const values = Object.fromEntries(
@@ -56,7 +61,9 @@ function perStep(config: RecurrentConfig, length: number): { forward: number; ba
   const { output } = recurrent(on, config, { x, state, parameter: (name) => values[name]!, key });
   const loss = on.sumAll(on.mul(output, output));
   const gradients = gradient(on, loss, Object.values(values));
-  const program = on.build(Object.fromEntries(gradients.map((g, i) => [`gradient${i}`, g])));
+  const along = () => new Map(Object.entries(values).map(([n, v]) => [v, on.input(`along ${n}`, v.type)]));
+  const results = of === 'gradient' ? gradients : tangent(on, gradients, along());
+  const program = on.build(Object.fromEntries(results.map((g, i) => [`result ${i}`, g])));
   const totals = { forward: 0, backward: 0 };
   for (const step of schedule(program).steps)
     if (step.kind === 'stage') continue;
@@ -92,6 +99,11 @@ describe('dispatches a time step', () => {
         ? { forward: both, backward: both }
         : { forward: layers * forward, backward: layers * backward },
     );
+  });
+
+  it('layer-norm-lstm, a Hessian product: the sums of tangents are in rows as well', () => {
+    const config = { cell: cells['layer-norm-lstm']!, input: 6, hidden: 8, layers: 1 };
+    expect(perStep(config, 16, 'Hessian product')).toEqual({ forward: 2 + 3, backward: 2 + 4 });
   });
 
   it.each([
