@@ -3,6 +3,7 @@ import { gemmKernel } from './gemm.js';
 import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
 import { pointwiseKernel } from './pointwise.js';
 import { reduceKernel } from './reduce.js';
+import { rowsKernel } from './rows.js';
 import { scatterAddKernel } from './scatter_add.js';
 import { softmaxKernel } from './softmax.js';
 import { softmaxCrossEntropyKernel } from './softmax_cross_entropy.js';
@@ -15,6 +16,7 @@ type Generator<S> = (stage: S, buffers: readonly BufferSpec[], limits: KernelLim
 
 const generators: { readonly [K in Stage['kind']]: Generator<Extract<Stage, { kind: K }>> } = {
   pointwise: pointwiseKernel,
+  rows: rowsKernel,
   gemm: gemmKernel,
   reduce: reduceKernel,
   softmax: softmaxKernel,

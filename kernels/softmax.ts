@@ -8,9 +8,13 @@ import type { BufferSpec, SoftmaxStage } from './stage.js';
 import { fillTemplate } from './template.js';
 import { foldedWorkgroup, foldWorkgroups, powerOfTwoFrom } from './workgroups.js';
 
-/** Rows of a workgroup and lanes of a row, of about 4 columns: short rows share a workgroup of 64 invocations. */
-export function splitRows(rows: number, columns: number, limits: KernelLimits) {
-  const lanes = Math.min(powerOfTwoFrom(columns / 4), 256, limits.maxComputeInvocationsPerWorkgroup);
+/** Rows of a workgroup and lanes of a row, of a few columns each: short rows share a workgroup of 64 invocations. */
+export function splitRows(rows: number, columns: number, limits: KernelLimits, columnsEach = 4) {
+  const lanes = Math.min(
+    powerOfTwoFrom(columns / columnsEach),
+    256,
+    limits.maxComputeInvocationsPerWorkgroup,
+  );
   const rowsPerGroup = Math.min(powerOfTwoFrom(rows), Math.max(1, 64 / lanes));
   const workgroups = foldWorkgroups(Math.ceil(rows / rowsPerGroup), limits.maxComputeWorkgroupsPerDimension);
   const constants = [
@@ -19,7 +23,7 @@ export function splitRows(rows: number, columns: number, limits: KernelLimits) {
     `const ROWS_PER_GROUP = ${rowsPerGroup};`,
     `const LANES = ${lanes};`,
   ];
-  return { workgroups, constants };
+  return { lanes, workgroups, constants };
 }
 
 export function softmaxKernel(

@@ -358,8 +358,11 @@ function touches(stage: Stage, id: number): { reads: boolean; writes: boolean; e
     if (ref.buffer === id) (direction === 'read' ? reads : writes).push(ref);
   });
   const loads = 'stores' in stage && 'scalars' in stage && stage.kind !== 'reduce' ? stage.scalars : [];
+  // What is stored once for each row is read all along it.
+  const isElement = ({ strides }: Ref) => stage.kind !== 'rows' || strides.at(-1) !== 0;
   const own = loads.filter(
-    (s) => s.kind === 'load' && s.gather === null && writes.some((w) => sameElement(w, s.ref)),
+    (s) =>
+      s.kind === 'load' && s.gather === null && writes.some((w) => isElement(w) && sameElement(w, s.ref)),
   ).length;
   return { reads: reads.length > 0, writes: writes.length > 0, elementwise: own === reads.length };
 }

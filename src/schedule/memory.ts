@@ -37,7 +37,7 @@ export function dropDeadStores(steps: readonly Step[], allocations: readonly All
 }
 
 function keepStores(stage: Stage, isLive: (buffer: number) => boolean): Stage | null {
-  if (stage.kind === 'pointwise' || stage.kind === 'gemm') {
+  if (stage.kind === 'pointwise' || stage.kind === 'rows' || stage.kind === 'gemm') {
     const stores = stage.stores.filter((s) => isLive(s.ref.buffer));
     return stores.length === 0 ? null : { ...stage, stores };
   }

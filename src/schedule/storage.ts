@@ -47,6 +47,19 @@ export class ReadAcrossEdge extends NotAffine {
   }
 }
 
+/** The access to a whole that an access to a part of it is; null when an axis of the nest runs over the part's edge. */
+function throughPart(
+  { container, axis, start }: Extract<Home, { kind: 'part' }>,
+  part: Value,
+  access: Access,
+  extents: readonly number[],
+): Access | null {
+  const [before, size, behind] = around(container.type.shape, axis);
+  if (before === 1) return { offset: access.offset + start * behind, strides: access.strides };
+  const coordinates = split(access, extents, [before, sizeOf(part.type.shape) / (before * behind), behind]);
+  return coordinates && join(coordinates, rowMajor([before, size, behind]), start * behind);
+}
+
 export class Storage {
   readonly allocations: Allocation[] = [];
   readonly #homes = new Map<Value, Home>();
@@ -101,12 +114,12 @@ export class Storage {
     }
   }
 
-  /** Whether a nest can walk over a value where it lives: a part of a concat only if no axis runs over its edge. */
-  canWalk(value: Value, access: Access, extents: readonly number[]): boolean {
-    const home = this.#homes.get(value);
+  /** Whether a place that a copy fills has an address for each point of a nest: no axis runs over an edge of a part. */
+  fits(target: Value, access: Access, extents: readonly number[]): boolean {
+    const home = this.#homes.get(target);
     if (home?.kind !== 'part') return true;
-    const within = throughPart(home, value, access, extents);
-    return within !== null && this.canWalk(home.container, within, extents);
+    const within = throughPart(home, target, access, extents);
+    return within !== null && this.fits(home.container, within, extents);
   }
 
   /** The address of elements of a computed or read value; its home is made if it has none. */
@@ -131,19 +144,4 @@ export class Storage {
       time,
     };
   }
-}
-
-/** The access to a container that an access to its part is; null when it is not affine. */
-function throughPart(
-  { container, axis, start }: Extract<Home, { kind: 'part' }>,
-  part: Value,
-  access: Access,
-  extents: readonly number[],
-): Access | null {
-  const whole = around(container.type.shape, axis);
-  const [before, , behind] = whole;
-  if (before === 1) return { offset: access.offset + start * behind, strides: access.strides };
-  const size = sizeOf(part.type.shape) / (before * behind);
-  const coordinates = split(access, extents, [before, size, behind]);
-  return coordinates && join(coordinates, rowMajor(whole), start * behind);
 }

@@ -16,6 +16,8 @@ const straight = [
   'softmax',
   'halves',
   'centre',
+  'normalise',
+  'gates',
 ] as const;
 
 export type RandomOp =
@@ -40,6 +42,17 @@ export const randomOps: fc.Arbitrary<RandomOp[]> = fc.array(
   ),
   { minLength: 1, maxLength: 6 },
 );
+
+/** x less the means of its rows. */
+const centred = (b: Builder, x: Value): Value =>
+  b.sub(x, b.reshape(b.mul(b.sum(x, [1]), b.constant(1 / 3)), [3, 1]));
+
+/** x / sqrt(mean of squares + 1/10), by rows. */
+function scaled(b: Builder, x: Value): Value {
+  const columns = x.type.shape[1]!;
+  const meanSquare = b.mul(b.reshape(b.sum(b.mul(x, x), [1]), [3, 1]), b.constant(1 / columns));
+  return b.call('div', x, b.call('sqrt', b.add(meanSquare, b.constant(0.1))));
+}
 
 function apply(b: Builder, op: RandomOp, x: Value, w: Value): Value {
   if (typeof op === 'object') {
@@ -69,7 +82,14 @@ function apply(b: Builder, op: RandomOp, x: Value, w: Value): Value {
     case 'halves':
       return b.concat([b.slice(x, 1, 2, 1), b.slice(x, 1, 0, 2)], 1);
     case 'centre':
-      return b.sub(x, b.reshape(b.mul(b.sum(x, [1]), b.constant(1 / 3)), [3, 1]));
+      return centred(b, x);
+    case 'normalise':
+      return scaled(b, centred(b, x));
+    case 'gates': {
+      // Rows that are normalised whole and read in parts.
+      const [gate, value] = b.split(scaled(b, b.gemm(x, b.concat([w, x], 1))), 1, 2) as [Value, Value];
+      return b.mul(b.call('sigmoid', gate), value);
+    }
     default:
       return b.call(op, x);
   }
