@@ -119,12 +119,9 @@ export interface Row {
   readonly sample: number;
 }
 
-/** Every step of every sample, the last steps first. */
-export const rowsBackwards = ({ steps, samples }: LayerTrace): Row[] =>
-  Array.from({ length: steps * samples }, (_, i) => ({
-    step: steps - 1 - Math.floor(i / samples),
-    sample: i % samples,
-  }));
+/** Every step of every sample, as they lie in [T, r]. */
+export const everyRow = ({ steps, samples }: LayerTrace): Row[] =>
+  Array.from({ length: steps * samples }, (_, i) => ({ step: Math.floor(i / samples), sample: i % samples }));
 
 function requireFinite(data: Numbers, where: string, slotSize: number): void {
   const bad = data.findIndex((x: number) => !Number.isFinite(x));

@@ -10,7 +10,7 @@ import { adjoint } from '../program/adjoint.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, sizeOf, type Value } from '../program/program.js';
 import { tangent } from '../program/tangent.js';
-import type { LayerTrace } from './layer-trace.js';
+import { everyRow, type LayerTrace } from './layer-trace.js';
 import type { LayerSpectra } from './spectra.js';
 import { parameterInputs, parameterNumbers, rowNumbers, stepOf, xShape } from './step-program.js';
 
@@ -57,11 +57,11 @@ async function stepNorms(
     names.map((name) => next[name]!),
   );
   using program = await HostProgram.compile(backend, on.build(outputs));
-  const all = Array.from({ length: rows }, (_, i) => ({
-    step: Math.floor(i / samples),
-    sample: i % samples,
-  }));
-  program.write({ ...parameterNumbers(layer), ...rowNumbers(layer, all), ...startVectors(layer, rows) });
+  program.write({
+    ...parameterNumbers(layer),
+    ...rowNumbers(layer, everyRow(layer)),
+    ...startVectors(layer, rows),
+  });
   const norms = await iterate(program, options);
   // A step that is held is the identity.
   return norms.map((norm, i) => (taken[i] === 1 ? norm : 1));

@@ -33,21 +33,25 @@ export class DenseSpectra {
 
   add({ step, sample, matrix }: StepJacobian): void {
     const { samples, taken } = this.layer;
-    const place = step * samples + sample;
     const { steps, products } = this.result;
-    const behind = this.#products[sample];
-    const jacobian = square(matrix);
-    set(steps, place, extremeSingularValues(jacobian));
-    if (taken[place] === 0 || behind === null || behind === undefined) {
-      // A step that is held changes no product, and the last one is a product by itself.
-      this.#products[sample] = taken[place] === 0 ? (behind ?? null) : jacobian;
-      set(products, place, behind ? at(products, place + samples) : at(steps, place));
+    const place = step * samples + sample;
+    const behind = this.#products[sample] ?? null;
+    if (taken[place] === 0) {
+      // The identity, which changes no product.
+      set(steps, place, IDENTITY);
+      set(products, place, behind === null ? IDENTITY : at(products, place + samples));
       return;
     }
-    this.#products[sample] = product(behind, jacobian);
-    set(products, place, extremeSingularValues(this.#products[sample]));
+    const jacobian = square(matrix);
+    const singular = extremeSingularValues(jacobian);
+    set(steps, place, singular);
+    const whole = behind === null ? jacobian : product(behind, jacobian);
+    this.#products[sample] = whole;
+    set(products, place, behind === null ? singular : extremeSingularValues(whole));
   }
 }
+
+const IDENTITY = { largest: 1, smallest: 1 };
 
 interface DenseSpectrum extends Spectrum {
   readonly smallest: Float64Array;

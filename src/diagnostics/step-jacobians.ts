@@ -4,7 +4,7 @@ import { HostProgram } from '../backend/host-program.js';
 import { Builder } from '../program/builder.js';
 import type { Program, Value } from '../program/program.js';
 import { tangent } from '../program/tangent.js';
-import { type LayerTrace, type Row, rowsBackwards, type StatePart } from './layer-trace.js';
+import { everyRow, type LayerTrace, type Row, type StatePart } from './layer-trace.js';
 import { parameterNumbers, rowNumbers, stepOf } from './step-program.js';
 
 export interface StepJacobian extends Row {
@@ -21,7 +21,7 @@ const TANGENT_ELEMENTS = 2 ** 22;
 export async function* stepJacobians(backend: Backend, layer: LayerTrace): AsyncGenerator<StepJacobian> {
   const { parts, stateSize: N, samples } = layer;
   const kept = keptPart(layer);
-  const all = rowsBackwards(layer);
+  const all = everyRow(layer).reverse();
   const atOnce = Math.max(1, Math.min(all.length, Math.floor(TANGENT_ELEMENTS / N ** 2)));
   using program = await HostProgram.compile(backend, jacobianProgram(layer, atOnce));
   program.write(parameterNumbers(layer));

@@ -5,7 +5,7 @@ import { type HostInputs, runOnce } from '../backend/host-program.js';
 import { layerStep } from '../model/recurrent.js';
 import { Builder } from '../program/builder.js';
 import { float, type Shape, type Value } from '../program/program.js';
-import { type LayerTrace, type Row, rowsOf } from './layer-trace.js';
+import { everyRow, type LayerTrace, type Row, rowsOf } from './layer-trace.js';
 
 export interface Step {
   /** Each part of the state before the step, [rows, features]. */
@@ -58,12 +58,8 @@ export async function stepQuantities(
   const { steps, samples } = layer;
   const on = new Builder();
   const { next } = stepOf(on, layer, steps * samples);
-  const rows = Array.from({ length: steps * samples }, (_, i) => ({
-    step: Math.floor(i / samples),
-    sample: i % samples,
-  }));
   const outputs = Object.fromEntries(names.map((name) => [`quantity.${name}`, next[name]!]));
-  const inputs = { ...parameterNumbers(layer), ...rowNumbers(layer, rows) };
+  const inputs = { ...parameterNumbers(layer), ...rowNumbers(layer, everyRow(layer)) };
   const numbers = await runOnce(backend, on.build(outputs), inputs);
   return Object.fromEntries(names.map((name) => [name, numbers[`quantity.${name}`]!]));
 }

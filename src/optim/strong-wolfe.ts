@@ -22,6 +22,8 @@ export interface StrongWolfeOptions {
 /** Distances are at most doubled, and an interval is cut no closer to its ends than a tenth of it. */
 const GROWTH = 2;
 const MARGIN = 0.1;
+/** An interval that has shrunk less than to this share is halved next (Moré and Thuente 1994, section 4). */
+const SHRINK = 2 / 3;
 
 /**
  * The point found; where evaluations run out, the one with the least loss that has fallen enough, and null when none has.
@@ -41,6 +43,7 @@ export async function strongWolfe(
   let low = start;
   let high: LinePoint | null = null;
   let distance = first;
+  let width = Number.POSITIVE_INFINITY;
   for (let i = 0; i < maxEvaluations; i++) {
     const here = await evaluate(distance);
     if (hasFallen(here) && (best === null || here.loss < best.loss)) best = here;
@@ -53,7 +56,12 @@ export async function strongWolfe(
       if (pointsBack) high = low;
       low = here;
     }
-    distance = high === null ? GROWTH * distance : between(low, high);
+    if (high === null) distance *= GROWTH;
+    else {
+      const before = width;
+      width = Math.abs(high.distance - low.distance);
+      distance = width > SHRINK * before ? (low.distance + high.distance) / 2 : between(low, high);
+    }
   }
   return best;
 }

