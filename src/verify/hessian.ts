@@ -22,8 +22,14 @@ export async function compareHessians(
   system: System,
   given: FixtureCase,
 ): Promise<{ comparisons: Comparison[]; unsupported: string[] }> {
-  const hessian = given.rest.hessian as JsonRecord;
-  const { full, full_eigenvalues, blocks, C, ...others } = hessian;
+  const {
+    full,
+    full_eigenvalues,
+    blocks: givenBlocks = {},
+    C = {},
+    ...others
+  } = record(given.rest.hessian, given);
+  const blocks = record(givenBlocks, given);
   const comparisons: Comparison[] = [];
   const add = (results: Readonly<Record<string, ArrayLike<number>>>, wanted: Wanted) => {
     for (const [quantity, theirs] of Object.entries(wanted))
@@ -34,17 +40,17 @@ export async function compareHessians(
     comparisons.push({ quantity, ours, theirs: expected });
   };
 
-  const whole = await writtenOut(backend, system, given, isRecord(blocks) ? blocks : {});
+  const whole = await writtenOut(backend, system, given, blocks);
   const wholeWanted = full === undefined ? {} : asTensors({ 'hessian.full': full }, given, 'hessian.full');
   add(whole, { ...wholeWanted, ...blockMatrices(given, blocks) });
   if (full_eigenvalues !== undefined)
     addEigenvalues('hessian.full_eigenvalues', whole['hessian.full']!, full_eigenvalues);
-  for (const [name, block] of Object.entries(isRecord(blocks) ? blocks : {}))
+  for (const [name, block] of Object.entries(blocks))
     if (isRecord(block) && block.eigenvalues !== undefined) {
       const matrix = whole[`hessian.blocks.${name}.matrix`]!;
       addEigenvalues(`hessian.blocks.${name}.eigenvalues`, matrix, block.eigenvalues);
     }
-  for (const [weight, wanted] of Object.entries(structureWanted(given, blocks, C)))
+  for (const [weight, wanted] of Object.entries(structureWanted(given, blocks, record(C, given))))
     add(await structure(backend, system, given, weight), wanted);
   return { comparisons, unsupported: Object.keys(others).map((key) => `hessian.${key}`) };
 }
@@ -54,7 +60,7 @@ async function writtenOut(backend: Backend, system: System, given: FixtureCase, 
   const on = new Builder();
   const { params, network } = declare(on, system, given);
   const { loss, output } = network;
-  const list = orderOf(given).map((name) => params[name]!);
+  const list = orderOf(given).map((name) => named(params, name, given));
   const sizes = list.map((v) => sizeOf(v.type.shape));
   const total = sizes.reduce((a, b) => a + b, 0);
   const unit = unitMatrix(on, total);
@@ -66,7 +72,7 @@ async function writtenOut(backend: Backend, system: System, given: FixtureCase, 
   const parts = product.map((v, i) => on.reshape(v, [total, sizes[i]!]));
   const outputs: Record<string, Value> = { 'hessian.full': on.concat(parts, 1) };
   for (const [name, block] of Object.entries(blocks)) {
-    const parameter = params[name]!;
+    const parameter = named(params, name, given);
     const size = sizeOf(parameter.type.shape);
     const columns = [on.reshape(unitMatrix(on, size), [size, ...parameter.type.shape])];
     const own = hessianVector(on, loss, [parameter], columns).product[0]!;
@@ -83,7 +89,7 @@ async function structure(backend: Backend, system: System, given: FixtureCase, w
   const on = new Builder();
   const { params, data, network } = declare(on, system, given);
   const outputs = { loss: network.loss, prediction: network.output };
-  const node = weightNode(on, params[weight]!, outputs, PERTURBATION);
+  const node = weightNode(on, named(params, weight, given), outputs, PERTURBATION);
   const [m, n] = node.shape;
   const lead = data.X!.type.shape.slice(0, -1);
   const r = lead.at(-1)!;
@@ -109,9 +115,9 @@ const zerosLike = ({ type: { shape } }: Value): FixtureTensor => ({
   data: new Array<number>(sizeOf(shape)).fill(0),
 });
 
-function blockMatrices(given: FixtureCase, blocks: unknown): Wanted {
+function blockMatrices(given: FixtureCase, blocks: JsonRecord): Wanted {
   const wanted: Wanted = {};
-  for (const [name, block] of Object.entries(isRecord(blocks) ? blocks : {}))
+  for (const [name, block] of Object.entries(blocks))
     for (const part of ['matrix', 'gauss_newton'])
       if (isRecord(block) && block[part] !== undefined)
         Object.assign(wanted, asTensors({ [`hessian.blocks.${name}.${part}`]: block[part] }, given, name));
@@ -119,14 +125,13 @@ function blockMatrices(given: FixtureCase, blocks: unknown): Wanted {
 }
 
 /** By weight, what it takes its node for: C, and the blocks' parts without M + M'. */
-function structureWanted(given: FixtureCase, blocks: unknown, C: unknown): Record<string, Wanted> {
+function structureWanted(given: FixtureCase, blocks: JsonRecord, C: JsonRecord): Record<string, Wanted> {
   const wanted: Record<string, Wanted> = {};
   const want = (weight: string, quantity: string, theirs: unknown) => {
     wanted[weight] = { ...wanted[weight], ...asTensors({ [quantity]: theirs }, given, quantity) };
   };
-  for (const [name, theirs] of Object.entries(isRecord(C) ? C : {}))
-    want(`W${name.slice(1)}`, `hessian.C.${name}`, theirs);
-  for (const [name, block] of Object.entries(isRecord(blocks) ? blocks : {}))
+  for (const [name, theirs] of Object.entries(C)) want(`W${name.slice(1)}`, `hessian.C.${name}`, theirs);
+  for (const [name, block] of Object.entries(blocks))
     if (isRecord(block) && block.kronecker_part !== undefined)
       want(name, `hessian.blocks.${name}.kronecker_part`, block.kronecker_part);
   return wanted;
@@ -148,4 +153,19 @@ function ends(matrix: ArrayLike<number>, theirs: unknown, given: FixtureCase) {
 /** The parameters in the order in which the full Hessian has them. */
 function orderOf({ rest, params }: FixtureCase): string[] {
   return Array.isArray(rest.param_order) ? rest.param_order.map(String) : Object.keys(params);
+}
+
+/** @throws KronogradError FIXTURE */
+function record(json: unknown, { name }: FixtureCase): JsonRecord {
+  if (isRecord(json)) return json as JsonRecord;
+  throw new KronogradError('FIXTURE', 'expected an object', { where: `${name}, hessian` });
+}
+
+/** @throws KronogradError FIXTURE */
+function named(params: Readonly<Record<string, Value>>, parameter: string, { name }: FixtureCase): Value {
+  const value = params[parameter];
+  if (value !== undefined) return value;
+  throw new KronogradError('FIXTURE', `the case has no parameter '${parameter}'`, {
+    where: `${name}, hessian`,
+  });
 }
