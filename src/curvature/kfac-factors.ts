@@ -30,7 +30,7 @@ import { drawVectors, SEED } from './random-vectors.js';
 import type { VectorSpace } from './vector-space.js';
 
 /**
- * What flows back. `exact` (KFLR: Botev, Ritter and Barber 2017, section 4): every column of the root of the head's
+ * What flows back. `exact` (KFLR: Botev, Ritter and Barber 2017): every column of the root of the head's
  * Hessian, for each step with an output by itself: T c runs for a batch, or c where a sequence has one output. `sampled`:
  * sums of those columns with random signs, of which the expectation is the same. `empirical`: the gradient of the loss.
  */
@@ -248,18 +248,17 @@ function requireRoomForFactors({ backend }: VectorSpace, blocks: readonly KfacBl
   const { bytes } = precisionOf(backend);
   const { buffer, total } = backend.capacity;
   const needed = factorBytes(blocks, bytes);
-  const largest = Math.max(
-    ...blocks.flatMap(({ left, right }) => [left, right]).map((s) => bytes * sizeOf(s)),
-  );
+  const largest = Math.max(...blocks.map(({ left, right }) => bytes * Math.max(sizeOf(left), sizeOf(right))));
   if (needed <= total && largest <= buffer) return;
   const mebibytes = (n: number) => `${Math.ceil(n / 2 ** 20)} MiB`;
-  const [limit, of] = largest > buffer ? [buffer, largest] : [total, needed];
+  const limit =
+    largest > buffer ? `one can have ${mebibytes(buffer)}` : `there is room for ${mebibytes(total)}`;
   throw new KronogradError(
     'MEMORY',
-    `the Kronecker factors need ${mebibytes(needed)}, ${mebibytes(largest)} of it in one matrix; there is room for ${mebibytes(limit)} where ${mebibytes(of)} would have to go`,
+    `the Kronecker factors need ${mebibytes(needed)}, the largest ${mebibytes(largest)}; ${limit}`,
     {
       where: backend.description,
-      fix: 'use fewer hidden units, or products that need no factors: gaussNewtonOperator, and conjugate gradients for its inverse',
+      fix: 'use fewer hidden units, or what needs no factors: gaussNewtonOperator, and conjugate gradients for its inverse',
     },
   );
 }

@@ -21,7 +21,7 @@ import { Objective } from './objective.js';
 import type { SecondOrderOptimizer, SecondOrderStep } from './second-order.js';
 
 export interface KfacTrainingOptions extends Pick<KfacOptions, 'time' | 'seed'> {
-  /** What the factors are of; `exact` is for the operator. */
+  /** What flows back into the factors. `exact`, of so many passes, is for the operator alone. */
   readonly source?: 'sampled' | 'empirical';
   /** lambda at the beginning; from then on it follows the reduction ratio. */
   readonly damping?: number;
@@ -37,7 +37,7 @@ export interface KfacTrainingOptions extends Pick<KfacOptions, 'time' | 'seed'> 
   readonly momentum?: boolean;
 }
 
-/** Martens and Grosse 2015, sections 5, 6.5, 8. Their lambda begins at 150, for losses summed over hundreds of outputs. */
+/** Martens and Grosse 2015, sections 5, 6.5 and 8; but lambda is for losses of order 1, where they begin at 150. */
 export const KFAC_DEFAULTS: Required<KfacTrainingOptions> = {
   source: 'sampled',
   time: 'expand',
@@ -161,7 +161,7 @@ export class Kfac implements SecondOrderOptimizer {
     await this.#factors.add(batch, this.#steps, { kept, fresh, shares });
   }
 
-  /** M(c) = b'c + c'A c / 2, for the steps c[0] (-K^-1 g) + c[1] delta (section 6.4, eq. 7 of section 7). */
+  /** M(c) = b'c + c'A c / 2, for the steps c[0] (-K^-1 g) + c[1] delta (sections 6.4 and 7). */
   async #quadraticModel(batch: CurvatureBatch): Promise<QuadraticModel> {
     const { model, theta } = this.#problem;
     const { size } = model.parameters;

@@ -1,4 +1,5 @@
 /** The factors of a gradient, multiplied and summed, are the gradient: for every cell, model and kind of parameter. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { interpret } from '../../src/backend/cpu/interpret.js';
 import { cells } from '../../src/cells/index.js';
@@ -98,6 +99,27 @@ test.each([
     new SequenceModel({ cell: 'lstm', features: 3, hidden: 4, layers: 2, ...task, ...options }),
     5,
     3,
+  );
+});
+
+test('networks of any size', () => {
+  const size = fc.integer({ min: 1, max: 5 });
+  const sizes = fc.record({
+    T: size,
+    r: size,
+    features: size,
+    hidden: size,
+    outputs: size,
+    layers: fc.constantFrom(1, 2),
+  });
+  const cell = fc.constantFrom('rnn', 'gru', 'lstm', 'peephole-lstm', 'layer-norm-lstm');
+  fc.assert(
+    fc.property(sizes, cell, fc.boolean(), ({ T, r, ...rest }, cell, perStep) => {
+      const model = new SequenceModel({ cell, ...rest, perStep, loss: 'mean-squared-error' });
+      const { difference, largest } = disagreement(model, T, r);
+      expect(difference).toBeLessThan(1e-13 * Math.max(1, largest));
+    }),
+    { numRuns: 30 },
   );
 });
 
