@@ -4,7 +4,7 @@ import { openAvailable, openBackends } from '../bench/backends-node.js';
 import { BENCHMARKS, type CurvatureItem, curvatureItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
 import { type HvpResult, hvpTable, measureHvp } from '../bench/hvp.js';
 import { hvpWorks } from '../bench/hvp-work.js';
-import { lanczosTable, measureLanczos } from '../bench/lanczos.js';
+import { type LanczosTiming, lanczosTable, measureLanczos } from '../bench/lanczos.js';
 import { measurePeaks, type Peaks } from '../bench/peaks.js';
 import { profileWork } from '../bench/profile.js';
 import { type RunOptions, runWork } from '../bench/run.js';
@@ -199,8 +199,8 @@ function hvpTimer({ k, seconds, json }: BenchOptions, print: (line: string) => v
 
 function lanczosTimer({ json }: BenchOptions, print: (line: string) => void): Report<CurvatureItem> {
   return async ({ label, model, workload }, opened) => {
-    const backends = opened.map(({ backend }) => backend);
-    const timings = await measureLanczos(backends, model, workload);
+    const timings: LanczosTiming[] = [];
+    for (const { backend } of opened) timings.push(await measureLanczos(backend, model, workload));
     const parameters = timings[0]!.parameters.toLocaleString('en');
     if (json) for (const timing of timings) print(JSON.stringify(timing));
     else

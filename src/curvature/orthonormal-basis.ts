@@ -120,7 +120,7 @@ export class OrthonormalBasis implements Disposable {
   }
 
   get #capacity(): number {
-    return this.#rows?.type.shape[0] ?? 0;
+    return this.#rows.type.shape[0]!;
   }
 
   get #bytesOfRow(): number {

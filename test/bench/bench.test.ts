@@ -152,7 +152,7 @@ describe('kronograd bench', () => {
     expect(result.many_flops_ratio).toBeLessThan(3);
   });
 
-  it('compares eigenvalues with those in float64', async () => {
+  it('examines eigenpairs in float64', async () => {
     const { exitCode, out, err } = await run(
       'lanczos',
       '--json',
@@ -164,10 +164,11 @@ describe('kronograd bench', () => {
     );
     expect(err).toBe('');
     expect(exitCode).toBe(0);
-    const [ours, oracle] = out.lines.map((line) => JSON.parse(line));
+    const [ours, ...others] = out.lines.map((line) => JSON.parse(line));
+    expect(others).toEqual([]);
     expect(ours).toMatchObject({ name: 'lanczos', cell: 'lstm', workload: 'T', backend: 'cpu' });
-    expect(oracle).toMatchObject({ backend: 'cpu-float64', relative_error: 0 });
-    expect(ours.relative_error).toBeLessThan(1e-4);
+    expect(ours.relative_error).toBeLessThan(1e-6);
+    expect(ours.residual).toBeLessThan(1e-4);
     expect(ours.largest).toHaveLength(5);
   });
 
