@@ -47,7 +47,7 @@ export interface HessianFreeOptions {
 }
 
 export const HESSIAN_FREE_DEFAULTS: Required<Omit<HessianFreeOptions, 'curvatureSamples'>> = {
-  damping: 1,
+  damping: 0.1,
   structuralDamping: 0,
   cgIterations: 250,
   cgProgress: 5e-4,

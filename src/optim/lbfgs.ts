@@ -13,7 +13,7 @@ import type { Builder } from '../program/builder.js';
 import { float, type Value } from '../program/program.js';
 import { requireInteger, requireNumber } from '../ranges.js';
 import { vectorsOf } from './memory.js';
-import { Objective } from './objective.js';
+import { type GradientFigures, Objective } from './objective.js';
 import type { SecondOrderOptimizer, SecondOrderStep } from './second-order.js';
 import { type LinePoint, strongWolfe } from './strong-wolfe.js';
 
@@ -65,8 +65,11 @@ export class Lbfgs implements SecondOrderOptimizer {
   #pairs: Pair[] = [];
   /** Memory for more; one at least. */
   readonly #spare: Pair[];
-  readonly #before: Tensor;
-  readonly #after: Tensor;
+  /** The gradient before a step, and at the point of the line that was looked at last. */
+  #before: Tensor;
+  #after: Tensor;
+  /** What is known of the gradient behind the last step: that of its batch, in `#after`. */
+  #known: { readonly batch: CurvatureBatch; readonly point: LinePoint & GradientFigures } | null = null;
   readonly #direction: Tensor;
   readonly #scalars: Tensor;
   readonly #figures: Tensor;
@@ -94,13 +97,14 @@ export class Lbfgs implements SecondOrderOptimizer {
     [this.#scalars, this.#figures, this.#distance] = [own(1 + this.#options.pairs), own(3), own(1)];
   }
 
+  /** A batch of the very arrays of the one before needs no new gradient to begin with. */
   async step(batch: CurvatureBatch): Promise<LbfgsStep> {
     const objective = this.#objective;
-    const { loss, norm } = await objective.gradient(batch, this.#before);
+    const { loss, norm } = await this.#begin(batch);
     const state = await objective.stateBehind(batch);
     const before = { loss, gradientNorm: norm, state };
     const slope = await this.#direct();
-    const points: LinePoint[] = [];
+    const points: (LinePoint & GradientFigures)[] = [];
     const at = async (distance: number): Promise<LinePoint> => {
       const along = { direction: this.#direction, distance };
       const point = { ...(await objective.gradient(batch, this.#after, along)), distance };
@@ -122,7 +126,17 @@ export class Lbfgs implements SecondOrderOptimizer {
     // The gradient of the pair is that of the point found.
     if (found !== points.at(-1)) await at(distance);
     await this.space.combine(distance, this.#direction, 1, this.theta);
+    this.#known = { batch, point: points.at(-1)! };
     return { ...before, evaluations: points.length, distance, isPairKept: await this.#keepPair(distance) };
+  }
+
+  /** Loss and gradient before the step. */
+  async #begin(batch: CurvatureBatch): Promise<GradientFigures> {
+    const known = this.#known;
+    this.#known = null;
+    if (known === null || !isSame(known.batch, batch)) return this.#objective.gradient(batch, this.#before);
+    [this.#before, this.#after] = [this.#after, this.#before];
+    return known.point;
   }
 
   /** direction <- -H g, and its slope g'd. */
@@ -177,6 +191,7 @@ export class Lbfgs implements SecondOrderOptimizer {
     const names = Array.from({ length: count }, (_, i) => [`s${i}`, `y${i}`]).flat();
     const lengths: Record<string, number> = Object.fromEntries(names.map((name) => [name, size]));
     const vectors: Record<string, Numbers> = vectorsOf(memory, { ...lengths, figures: 2 * count }, where);
+    this.#known = null;
     this.#spare.push(...this.#pairs);
     this.#pairs = this.#spare.splice(0, count);
     this.#pairs.forEach((pair, i) => {
@@ -189,6 +204,16 @@ export class Lbfgs implements SecondOrderOptimizer {
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
   }
+}
+
+/** Whether two batches are made of the same arrays. */
+function isSame(a: CurvatureBatch, b: CurvatureBatch): boolean {
+  const arrays = ({ parts, state }: CurvatureBatch) => [
+    ...Object.values(parts),
+    ...Object.values(state ?? {}),
+  ];
+  const others = arrays(b);
+  return a.weight === b.weight && arrays(a).every((each, i) => each === others[i]);
 }
 
 /**

@@ -51,16 +51,16 @@ describe('trains a small recurrent network in a few steps', () => {
   test.each([
     ['rnn', {}],
     ['rnn', { structuralDamping: 0.1, probes: 0 }],
-    ['lstm', { structuralDamping: 0.1, curvatureSamples: 32 }],
+    ['lstm', { structuralDamping: 0.1, curvatureSamples: 16 }],
   ] as const)('%s, %o, in float64 and in float32', async (cell, options) => {
     using float64 = new Float64Backend();
     using float32 = new Float32Backend();
     using exact = shortAdding(float64, cell);
     using single = shortAdding(float32, cell);
     using again = shortAdding(float32, cell);
-    const expected = await losses(exact, 4, { damping: 0.1, ...options });
+    const expected = await losses(exact, 3, { damping: 0.1, ...options });
     const found = await losses(single, 20, { damping: 0.1, ...options });
-    for (let i = 0; i < 4; i++) expect(Math.abs(found[i]! / expected[i]! - 1)).toBeLessThan(1e-2);
+    for (let i = 0; i < 3; i++) expect(Math.abs(found[i]! / expected[i]! - 1)).toBeLessThan(1e-2);
     expect(found.at(-1)!).toBeLessThan(found[0]! / 10);
     expect(await losses(again, 20, { damping: 0.1, ...options })).toEqual(found);
   });
@@ -87,7 +87,7 @@ test('a loss that is not finite is told, and changes nothing', async () => {
   using problem = shortAdding(backend);
   problem.theta.write(new Float64Array(problem.model.parameters.size).fill(Number.NaN));
   using optimizer = optimizerOf(problem);
-  expect(await optimizer.step(problem.batch)).toMatchObject({ loss: Number.NaN, distance: 0, damping: 1 });
+  expect(await optimizer.step(problem.batch)).toMatchObject({ loss: Number.NaN, distance: 0, damping: 0.1 });
 });
 
 test('options out of range are refused', () => {

@@ -66,6 +66,22 @@ test('a memory restored goes on to the same bits', async () => {
   expect(() => other.restore({ ...memory, s1: new Float64Array(2) }, 'test')).toThrow('"s1"');
 });
 
+test('the same arrays again need no gradient again, and give the same steps', async () => {
+  const run = async (copied: boolean) => {
+    using backend = new Float32Backend();
+    using problem = shortAdding(backend);
+    using optimizer = new Lbfgs(problem.space, problem.model, problem.theta);
+    const steps = [];
+    for (let i = 0; i < 6; i++) {
+      const parts = Object.entries(problem.batch.parts).map(([name, part]) => [name, part.slice()]);
+      const batch = copied ? { ...problem.batch, parts: Object.fromEntries(parts) } : { ...problem.batch };
+      steps.push(await optimizer.step(batch));
+    }
+    return steps;
+  };
+  expect(await run(false)).toEqual(await run(true));
+});
+
 test('nowhere to go is no step', async () => {
   using backend = new Float64Backend();
   using problem = leastSquares(backend);

@@ -45,7 +45,7 @@ export function leastSquares(backend: Backend, n = 6) {
 }
 
 /** The adding problem, short enough for any optimizer. */
-export function shortAdding(backend: Backend, cell = 'rnn', samples = 64): SmallProblem {
+export function shortAdding(backend: Backend, cell = 'rnn', samples = 32): SmallProblem {
   const steps = 10;
   const stream = new SequenceStream(addingProblem({ seed: 5, steps }), { batch: samples });
   const { inputs, targets, weight } = stream.at(0);
