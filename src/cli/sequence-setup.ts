@@ -125,7 +125,7 @@ export async function savedSequences(
 ): Promise<SavedSequences | null> {
   const spec = savedSpec(resumed);
   if (spec === null) return null;
-  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs', 'heads');
+  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs', 'heads', 'recompute');
   const saved = Object.fromEntries(keys.map((key) => [key, resumed.checkpoint.config[key]]));
   const config = resolveSequenceConfig(overlayConfig(saved, changes), where);
   return { config, spec, problem: await makeProblem(spec, config.seed), resumed };

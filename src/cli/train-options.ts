@@ -29,6 +29,7 @@ export interface TrainOptions {
   readonly clip?: number;
   readonly clipValue?: number;
   readonly clipAccumulations?: number;
+  readonly recompute?: boolean;
   readonly dropout?: number;
   readonly recurrentDropout?: number;
   readonly zoneout?: number;
@@ -86,6 +87,11 @@ export function addTrainOptions(command: Command): Command {
     'x',
     'what derivatives inside BPTT are limited to, step by step; 0 for no limit',
   );
+  command.option(
+    '--recompute',
+    'compute steps again in BPTT instead of storing them, which by itself is done only when memory is short',
+  );
+  command.option('--no-recompute', 'never do so');
   number('--dropout', 'p', 'the probability that a unit between two layers is dropped');
   number(
     '--recurrent-dropout',

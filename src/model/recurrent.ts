@@ -50,7 +50,7 @@ export interface RecurrentConfig {
    * Whether BPTT computes the steps again instead of storing what it needs of them (Chen et al. 2016): time is cut into
    * about sqrt(T) parts, of which only the states between them are kept, for one forward pass more. False unless given.
    */
-  readonly recompute?: boolean;
+  readonly recompute?: boolean | undefined;
 }
 
 /** What a model lets choose of its recurrent layers. */

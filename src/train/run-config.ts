@@ -2,7 +2,14 @@ import { cellNamed, cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import type { RecurrentOptions } from '../model/recurrent.js';
 import { FIRST_ORDER, SECOND_ORDER } from '../optim/index.js';
-import { refused, requireChoice, requireInteger, requireNumber, requireText } from '../ranges.js';
+import {
+  refused,
+  requireBoolean,
+  requireChoice,
+  requireInteger,
+  requireNumber,
+  requireText,
+} from '../ranges.js';
 import { type ParameterGroup, requireGroups } from './parameter-groups.js';
 import { requireOneFunction } from './second-order-config.js';
 
@@ -35,6 +42,11 @@ export interface RunConfig {
   readonly clipValue: number;
   /** What the derivatives by the cells' accumulations are limited to inside BPTT, at each step; 0 for no limit. */
   readonly clipAccumulations: number;
+  /**
+   * Whether BPTT computes the steps of recurrent layers again instead of storing what it needs of them: memory for about
+   * sqrt(T) steps, for about a forward pass more. Without it, only where storing does not fit the device.
+   */
+  readonly recompute?: boolean;
   /** The probability that a unit between two layers is dropped in training. */
   readonly dropout: number;
   /** The share of h' that the products of a sequence's steps do not see in training, the same at each step. */
@@ -141,6 +153,7 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   clip: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   clipValue: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   clipAccumulations: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
+  recompute: requireBoolean,
   dropout: requireShare,
   recurrentDropout: requireShare,
   zoneout: requireShare,
@@ -201,8 +214,8 @@ export function resolveConfig<Config extends RunConfig>(
 
 /** The part of a configuration that makes the recurrent layers what they are. */
 export function recurrentOptions(config: RunConfig): RecurrentOptions {
-  const { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations } = config;
-  return { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations };
+  const { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations, recompute } = config;
+  return { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations, recompute };
 }
 
 /** For runs without validation. @throws KronogradError OPTION */

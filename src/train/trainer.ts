@@ -10,7 +10,7 @@ import { CurvatureProbe, type Sharpness } from './curvature-probe.js';
 import { FirstOrderSteps } from './first-order-steps.js';
 import { learningRate } from './learning-rate.js';
 import { RANDOM_STREAMS } from './random-streams.js';
-import { requireRoom } from './room.js';
+import { fittingConfig } from './room.js';
 import type { RunConfig } from './run-config.js';
 import { SecondOrderSteps } from './second-order-steps.js';
 import type { TextData } from './text-data.js';
@@ -93,7 +93,9 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   ): Promise<Trainer<Data>> {
     requireContinuation(checkpoint, config, data, where);
     const theta = flatWeights(data.model(config), checkpoint.weights, where);
-    const trainer = await Trainer.#compile(backend, config, data);
+    // Computing again rounds a little differently: a run that began so goes on so.
+    const began = checkpoint.config.recompute === true ? { recompute: true, ...config } : config;
+    const trainer = await Trainer.#compile(backend, began, data);
     try {
       trainer.#load(checkpoint, theta, where);
       return trainer;
@@ -110,8 +112,9 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   ): Promise<Trainer<Data>> {
     const scope = new Scope();
     try {
-      const steps = scope.own(await makeSteps(backend, config, data));
-      return new Trainer(backend, config, data, steps, scope);
+      const fitting = isSecondOrder(config.optimizer) ? config : fittingConfig(config, data, backend);
+      const steps = scope.own(await makeSteps(backend, fitting, data));
+      return new Trainer(backend, fitting, data, steps, scope);
     } catch (error) {
       scope[Symbol.dispose]();
       throw error;
@@ -247,6 +250,5 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
 /** @throws KronogradError OPTION, MEMORY */
 async function makeSteps(backend: Backend, config: RunConfig, data: TrainingData): Promise<TrainingSteps> {
   if (isSecondOrder(config.optimizer)) return new SecondOrderSteps(backend, config, data);
-  requireRoom(config, data, backend);
   return FirstOrderSteps.create(backend, config, data);
 }
