@@ -8,7 +8,7 @@ import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { Float32Backend } from '../src/backend/cpu/float32-backend.js';
-import { CONTENDERS } from './second-order/contenders.js';
+import { contenders } from './second-order/contenders.js';
 import { PROBLEMS, Problem } from './second-order/problems.js';
 import { type Run, race } from './second-order/race.js';
 import { chart, details, type Race, table } from './second-order/report.js';
@@ -28,7 +28,7 @@ async function runsOf(problemNumber: number): Promise<Run[]> {
   using backend = new Float32Backend();
   using problem = new Problem(backend, PROBLEMS[problemNumber]!);
   const runs: Run[] = [];
-  for (const contender of CONTENDERS) {
+  for (const contender of contenders(problem.id)) {
     const run = await race(backend, problem, contender, budget);
     const { steps, seconds, score } = run.looks.at(-1)!;
     console.error(
