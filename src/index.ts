@@ -46,6 +46,8 @@ export { gaussNewtonVector, hessianVector } from './curvature/products.js';
 export { sampledTargets } from './curvature/sampled-targets.js';
 export type { SpectralDensity, SpectralDensityOptions } from './curvature/spectral-density.js';
 export { spectralDensity } from './curvature/spectral-density.js';
+export type { StructuralDamping } from './curvature/structural-damping.js';
+export { structurallyDampedOperator } from './curvature/structural-damping.js';
 export type { Estimate, HutchinsonResult } from './curvature/trace.js';
 export { hutchinson, hutchPlusPlus } from './curvature/trace.js';
 export { VectorSpace } from './curvature/vector-space.js';
