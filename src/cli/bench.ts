@@ -14,7 +14,7 @@ import { describeWorkload } from '../bench/workload.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import { requireChoice } from '../ranges.js';
-import { integerOption, numberOption } from './options.js';
+import { integerOption, numberOption, UNSAFE_FAST_MEANING } from './options.js';
 import type { CommandContext, CommandRegistration } from './program.js';
 
 interface BenchOptions {
@@ -26,6 +26,7 @@ interface BenchOptions {
   readonly vocab?: number;
   readonly backend?: string;
   readonly threads?: number;
+  readonly unsafeFast?: boolean;
   readonly cell: string;
   readonly k: number;
   readonly seconds: number;
@@ -58,6 +59,7 @@ export const benchWith =
       .option('--k <n>', 'of hvp: vectors in one pass', integerOption('--k', { min: 2, max: 1024 }), 8)
       .option('--backend <name>', `${BACKEND_NAMES.join(' or ')}; by default both`)
       .option('--threads <n>', 'of the CPU backend', integerOption('--threads', { min: 1, max: 256 }))
+      .option('--unsafe-fast', UNSAFE_FAST_MEANING)
       .option('--seconds <x>', 'for each contender', numberOption('--seconds', { above: 0, max: 3600 }), 3)
       .option(
         '--check-steps <n>',
@@ -121,12 +123,12 @@ async function runItems<Each extends Pick<Item, 'label' | 'gpuOnly'>>(
 }
 
 async function open(
-  { backend, threads }: BenchOptions,
+  { backend, threads, unsafeFast }: BenchOptions,
   skip: (what: string) => void,
 ): Promise<readonly OpenedBackend[]> {
-  if (backend === undefined) return openAvailable(BACKEND_NAMES, { threads }, skip);
+  if (backend === undefined) return openAvailable(BACKEND_NAMES, { threads, unsafeFast }, skip);
   const choice: BackendName = requireChoice(backend, '--backend', BACKEND_NAMES);
-  return openBackends(choice, { threads });
+  return openBackends(choice, { threads, unsafeFast });
 }
 
 const needsGpu = ({ label }: Pick<Item, 'label'>) =>

@@ -1,5 +1,9 @@
 import { describeRange, type Range, refused, requireInteger, requireNumber } from '../ranges.js';
 
+/** Of `--unsafe-fast`. */
+export const UNSAFE_FAST_MEANING =
+  'WebGPU without its checks: faster, but what would be an error may be a crash';
+
 /**
  * Parsers for commander's options. Each takes the option's name for its errors, and throws OPTION for what is
  * no number or out of range:

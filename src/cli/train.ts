@@ -38,7 +38,7 @@ export const train: CommandRegistration = (program, context) => {
     requireLookedAt(options, setup.config);
     const onText = 'text' in setup;
     const progress = createProgress({ json: options.json === true, stream: context.stdout, bits: onText });
-    const opened = await openBackend(setup.config.backend);
+    const opened = await openBackend(setup.config.backend, options);
     using backend = opened.backend;
     using interruption = new Interruption(() =>
       progress.log('stopping after this step; Ctrl-C again ends without saving'),

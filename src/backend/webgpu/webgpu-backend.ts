@@ -9,12 +9,20 @@ import { WebGpuExecutable } from './executable.js';
 import { Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 
+export interface WebGpuOptions {
+  /** What a person should know beside the adapter's name. */
+  readonly note?: string;
+}
+
 export class WebGpuBackend implements Backend {
   readonly name = 'webgpu';
   readonly device: Device;
   readonly pipelines: Pipelines;
-  private constructor(device: Device) {
+  readonly #note: string;
+
+  private constructor(device: Device, { note = '' }: WebGpuOptions) {
     this.device = device;
+    this.#note = note;
     this.pipelines = new Pipelines(device);
   }
 
@@ -22,12 +30,15 @@ export class WebGpuBackend implements Backend {
    * @param gpu in Node what `loadDawn` gives; by default the browser's.
    * @throws KronogradError NO_ADAPTER
    */
-  static async create(gpu: GPU | undefined = globalGpu()): Promise<WebGpuBackend> {
-    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)));
+  static async create(
+    gpu: GPU | undefined = globalGpu(),
+    options: WebGpuOptions = {},
+  ): Promise<WebGpuBackend> {
+    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)), options);
   }
 
   get description(): string {
-    return this.device.name;
+    return this.#note === '' ? this.device.name : `${this.device.name}, ${this.#note}`;
   }
 
   /** WebGPU does not tell how much memory there is. */
