@@ -3,18 +3,18 @@
  * node: T m tangents of the gradient by it, in passes. They cost what the papers' two sweeps do, 8 r T^2 m^3 flops for
  * the top layer, and hold for every cell.
  */
-import type { Backend, Capacity, Executable, Tensor } from '../backend/backend.js';
-import { programTensors, type Tensors } from '../backend/program-tensors.js';
+import type { Backend, Capacity, Tensor } from '../backend/backend.js';
+import { programTensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, sizeOf, type Value } from '../program/program.js';
 import { batchForward, type CurvatureBatch, type CurvatureProblem, writeBatch } from './batch-products.js';
-import { type WeightNode, weightNode } from './kronecker.js';
+import { type KroneckerPart, type WeightNode, weightNode } from './kronecker.js';
 import { precisionOf } from './precision.js';
 import { gaussNewtonVector, hessianVector } from './products.js';
 
 /** Sums of Kronecker products: the Hessian's without M + M', or the Gauss-Newton matrix's block. */
-export type ExplicitPart = 'hessian-sum' | 'gauss-newton';
+export type ExplicitPart = Extract<KroneckerPart, 'hessian-sum' | 'gauss-newton'>;
 
 /** Bytes of C made in one pass, unless a single step needs more. */
 const PASS_BYTES = 2 ** 20;
@@ -27,34 +27,18 @@ export interface FactorsRequest {
 
 /** C and phi of the samples of one batch, on the backend. The batch's weight is in C. */
 export class BatchFactors implements Disposable {
-  readonly #scope = new Scope();
-  readonly #executable: Executable;
-  readonly #inputs: Tensors;
-  /** r */
-  readonly samples: number;
-  /** T: the steps at which the weight is used, 1 where it is outside of time. */
-  readonly steps: number;
-  /** C as its rows of some steps s after others: each [r, (steps s) m, T m]. */
-  readonly slabs: readonly Tensor[];
-  /** phi, [r, T, n]; of one-hot inputs the vectors. */
-  readonly seen: Tensor;
-
   private constructor(
-    backend: Backend,
-    private readonly problem: CurvatureProblem,
-    private readonly batch: CurvatureBatch,
-    { sizes, ...made }: { sizes: FactorSizes; d: number; program: Program; executable: Executable },
-  ) {
-    const { r, T, m, n } = sizes;
-    this.samples = r;
-    this.steps = T;
-    this.#executable = this.#scope.own(made.executable);
-    this.#inputs = programTensors(backend, made.program, this.#scope, ['theta', 'slab', 'seen']);
-    this.seen = this.#scope.own(backend.tensor(float(r, T, n)));
-    this.slabs = Array.from({ length: T / made.d }, () =>
-      this.#scope.own(backend.tensor(float(r, made.d * m, T * m))),
-    );
-  }
+    /** r */
+    readonly samples: number,
+    /** T: the steps at which the weight is used, 1 where it is outside of time. */
+    readonly steps: number,
+    /** C as its rows of some steps s after others: each [r, (steps s) m, T m]. */
+    readonly slabs: readonly Tensor[],
+    /** phi, [r, T, n]; of one-hot inputs the vectors. */
+    readonly seen: Tensor,
+    private readonly runSlab: (slab: Tensor, first: number) => void,
+    private readonly scope: Scope,
+  ) {}
 
   /** Room for C, and the program that makes it. @throws KronogradError MEMORY; OPTION for what is no weight with one product */
   static async create(
@@ -62,26 +46,37 @@ export class BatchFactors implements Disposable {
     problem: CurvatureProblem,
     request: FactorsRequest,
   ): Promise<BatchFactors> {
-    const sizes = nodeSizes(nodeOf(new Builder(), problem, request), request.batch);
-    const { r, T, m } = sizes;
+    const { batch } = request;
+    const { r, T, m, n } = nodeSizes(nodeOf(new Builder(), problem, request), batch);
     const d = stepsAtOnce(T, r * m * T * m * precisionOf(backend).bytes);
     const program = slabProgram(problem, request, d);
-    const executable = await backend.compile(program);
-    return new BatchFactors(backend, problem, request.batch, { sizes, d, program, executable });
+    const scope = new Scope();
+    try {
+      const executable = scope.own(await backend.compile(program));
+      const inputs = programTensors(backend, program, scope, ['theta', 'slab', 'seen']);
+      const seen = scope.own(backend.tensor(float(r, T, n)));
+      const slabs = Array.from({ length: T / d }, () => scope.own(backend.tensor(float(r, d * m, T * m))));
+      const runSlab = (slab: Tensor, first: number) => {
+        writeBatch(problem.model, batch, inputs);
+        inputs.scalars!.write([batch.weight, first]);
+        executable.run({ ...inputs, theta: problem.theta, seen, slab });
+      };
+      return new BatchFactors(r, T, slabs, seen, runSlab, scope);
+    } catch (error) {
+      scope[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** C and phi at the problem's theta. Queued like any run. */
   compute(): void {
-    const { theta, model } = this.problem;
-    writeBatch(model, this.batch, this.#inputs);
     this.slabs.forEach((slab, i) => {
-      this.#inputs.scalars!.write([this.batch.weight, i * slab.type.shape[1]!]);
-      this.#executable.run({ ...this.#inputs, theta, seen: this.seen, slab });
+      this.runSlab(slab, i * slab.type.shape[1]!);
     });
   }
 
   [Symbol.dispose](): void {
-    this.#scope[Symbol.dispose]();
+    this.scope[Symbol.dispose]();
   }
 }
 

@@ -6,7 +6,7 @@
  * with C(s,zeta) = d2E / da_s da_zeta per sample, and M only where phi is a past state. C is never formed: with e added
  * to the node, C u is the Hessian-vector product by e, for all steps and samples at once.
  */
-import { adjoint, gradient } from '../program/adjoint.js';
+import { adjoint } from '../program/adjoint.js';
 import type { Builder } from '../program/builder.js';
 import { dependents } from '../program/dependence.js';
 import { perturb } from '../program/perturb.js';
@@ -56,32 +56,69 @@ export function gaussNewtonSum(on: Builder, node: WeightNode, vectors: Value): V
 }
 
 /**
- * M V + M'V for vectors V [k, m, n], zero where phi is no function of the node itself:
- * M V is the sum of v_s R{phi_s}', with phi moved by e = V phi, and M'V that of w_s phi_s', with w what V'v at phi pulls
- * back to e.
+ * M V + M'V for vectors V [k, m, n], zero where phi is no function of the node itself. M V is the sum of v_s R{phi_s}',
+ * with phi moved by e = V phi; M'V is that of w_s phi_s', with w what V'v at phi pulls back to e.
  */
 export function recurrentTerms(on: Builder, node: WeightNode, vectors: Value): Value {
-  const { seen, perturbation: e, loss } = node;
+  const back = backOf(on, node);
+  if (back === null) return on.full(vectors.type.shape, 0);
+  const [moved] = tangent(on, [node.seen], new Map([[node.perturbation, images(on, node, vectors)]]));
+  const [pulled] = tangent(on, [back.v], new Map([[back.atSeen, pulledImages(on, back, vectors)]]));
+  return on.add(rowSums(on, back.v, moved!, node), outer(on, pulled!, node));
+}
+
+/** H_W V for vectors V [k, m, n]: the sum and M + M' of it in one pass forwards and one back. */
+export function kroneckerHessian(on: Builder, node: WeightNode, vectors: Value): Value {
+  const back = backOf(on, node);
+  if (back === null) return kroneckerSum(on, node, vectors);
+  const along = new Map([
+    [node.perturbation, images(on, node, vectors)],
+    [back.atSeen, pulledImages(on, back, vectors)],
+  ]);
+  const [moved, curved] = tangent(on, [node.seen, back.v], along);
+  return on.add(rowSums(on, back.v, moved!, node), outer(on, curved!, node));
+}
+
+/** What flows back through a node whose phi depends on it. */
+interface Back {
+  /** v = dE/de, with what `atSeen` pulls back to e. */
+  readonly v: Value;
+  /** Zero: an adjoint of phi besides what the loss gives it. v is linear in it. */
+  readonly atSeen: Value;
+}
+
+/** null where phi is no function of the node. */
+function backOf(on: Builder, { seen, perturbation: e, loss }: WeightNode): Back | null {
+  if (!dependents(on.nodes, new Set([e])).has(seen)) return null;
+  // Not a constant, which would be one with every other zero of its shape.
+  const atSeen = on.mul(on.iota(seen.type.shape, 0), on.constant(0));
+  const seeds = [
+    { value: loss, adjoint: on.full(loss.type.shape, 1) },
+    { value: seen, adjoint: atSeen },
+  ];
+  return { v: adjoint(on, seeds, [e])[0]!, atSeen };
+}
+
+/** V'v for each of the vectors V [k, m, n], of phi's shape: [k, ..., n]. */
+function pulledImages(on: Builder, { v, atSeen }: Back, vectors: Value): Value {
   const [k, m, n] = vectors.type.shape as [number, number, number];
-  if (!dependents(on.nodes, new Set([e])).has(seen)) return on.full([k, m, n], 0);
-  const rows = sizeOf(seen.type.shape) / n;
-  const v = gradient(on, loss, [e])[0]!;
-  const flat = on.reshape(v, [rows, m]);
-  const [moved] = tangent(on, [seen], new Map([[e, images(on, node, vectors)]]));
-  // sum v R{phi}' for all k at once: [m, rows] x [rows, k n].
-  const beside = on.reshape(on.transpose(on.reshape(moved!, [k, rows, n]), [1, 0, 2]), [rows, k * n]);
-  const first = on.transpose(on.reshape(on.gemm(flat, beside, { transA: true }), [m, k, n]), [1, 0, 2]);
-  const columns = on.reshape(on.transpose(vectors, [1, 0, 2]), [m, k * n]);
-  const atSeen = on.transpose(on.reshape(on.gemm(flat, columns), [rows, k, n]), [1, 0, 2]);
-  // Pulling back is linear: its tangent along all k adjoints, at any of them, is each of them pulled back.
-  const any = on.reshape(on.gemm(flat, on.reshape(on.slice(vectors, 0, 0, 1), [m, n])), seen.type.shape);
-  const back = adjoint(on, [{ value: seen, adjoint: any }], [e]);
-  const [pulled] = tangent(on, back, new Map([[any, on.reshape(atSeen, [k, ...seen.type.shape])]]));
-  return on.add(first, outer(on, pulled!, node));
+  const rows = sizeOf(v.type.shape) / m;
+  const beside = on.reshape(on.transpose(vectors, [1, 0, 2]), [m, k * n]);
+  const products = on.reshape(on.gemm(on.reshape(v, [rows, m]), beside), [rows, k, n]);
+  return on.reshape(on.transpose(products, [1, 0, 2]), [k, ...atSeen.type.shape]);
+}
+
+/** sum over rows of v z' for each z [..., n] of `vectors` [k, ..., n]: [k, m, n]. */
+function rowSums(on: Builder, v: Value, vectors: Value, { shape: [m, n] }: WeightNode): Value {
+  const k = vectors.type.shape[0]!;
+  const rows = sizeOf(v.type.shape) / m;
+  const beside = on.reshape(on.transpose(on.reshape(vectors, [k, rows, n]), [1, 0, 2]), [rows, k * n]);
+  const sum = on.gemm(on.reshape(v, [rows, m]), beside, { transA: true });
+  return on.transpose(on.reshape(sum, [m, k, n]), [1, 0, 2]);
 }
 
 /** V phi for each of the vectors V [k, m, n] and all rows of phi: [k, ..., m]. */
-export function images(on: Builder, { seen, perturbation }: WeightNode, vectors: Value): Value {
+function images(on: Builder, { seen, perturbation }: WeightNode, vectors: Value): Value {
   const [k, m, n] = vectors.type.shape as [number, number, number];
   const { shape } = perturbation.type;
   const rows = sizeOf(shape) / m;
@@ -94,7 +131,7 @@ export function images(on: Builder, { seen, perturbation }: WeightNode, vectors:
 }
 
 /** sum over rows of u phi' for each u [..., m] of `vectors` [k, ..., m]: [k, m, n]. */
-export function outer(on: Builder, vectors: Value, { seen, perturbation, shape: [m, n] }: WeightNode): Value {
+function outer(on: Builder, vectors: Value, { seen, perturbation, shape: [m, n] }: WeightNode): Value {
   const k = vectors.type.shape[0]!;
   const rows = sizeOf(perturbation.type.shape) / m;
   const beside = on.reshape(on.transpose(on.reshape(vectors, [k, rows, m]), [1, 0, 2]), [rows, k * m]);
