@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { openBackend } from '../backend/open-node.js';
 import { VectorSpace } from '../curvature/vector-space.js';
 import { float } from '../program/program.js';
-import { requireChoice } from '../ranges.js';
+import { refused, requireChoice } from '../ranges.js';
 import { loadCheckpoint } from '../train/checkpoint-node.js';
 import { BACKENDS } from '../train/run-config.js';
 import { checkpointProblem, type DataOptions } from './curvature-problem.js';
@@ -63,6 +63,7 @@ async function lookAt(path: string, options: CurvatureOptions, context: CommandC
   const { size } = model.parameters;
   const top = options.top ?? Math.min(TOP, size);
   const bottom = options.bottom ?? (ggn ? 0 : Math.min(BOTTOM, size - top));
+  if (top + bottom > size) throw refused(top + bottom, '--top + --bottom', `at most ${size}: the parameters`);
   using backend = (await openBackend(choice)).backend;
   using space = new VectorSpace(backend);
   using theta = backend.tensor(float(size));
@@ -73,6 +74,9 @@ async function lookAt(path: string, options: CurvatureOptions, context: CommandC
   const about = { checkpoint: loaded.folder, source, batches: batches.length, backend: backend.name };
   const lines = options.json
     ? [JSON.stringify({ ...about, ...report })]
-    : [`${loaded.folder}, ${batches.length} batches of ${source}`, ...reportLines(report)];
+    : [
+        `${loaded.folder}, ${batches.length} ${batches.length === 1 ? 'batch' : 'batches'} of ${source}`,
+        ...reportLines(report),
+      ];
   for (const line of lines) context.stdout.write(`${line}\n`);
 }

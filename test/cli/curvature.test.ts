@@ -147,7 +147,11 @@ test('people get tables with errors, remarks and a picture', async () => {
 
 describe('what cannot be done is refused', () => {
   test.each<[string, () => string[], RegExp]>([
-    ['more eigenvalues than parameters', () => [series, '--top', '900'], /OPTION: largest cannot be 900\n/],
+    [
+      'more eigenvalues than parameters',
+      () => [series, '--top', '900'],
+      /OPTION: --top \+ --bottom cannot be 901\n/,
+    ],
     ['more batches than there are', () => [text, '--batches', '999'], /OPTION: batches cannot be 999\n/],
     ['a series for a model of text', () => [text, '--csv', 'x.csv'], /OPTION: --csv does not go with/],
     ['a text for a model of sequences', () => [series, '--text', 'x.txt'], /OPTION: --text does not go with/],
