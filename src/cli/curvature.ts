@@ -62,7 +62,7 @@ async function lookAt(path: string, options: CurvatureOptions, context: CommandC
   const { model, batches, source, theta: weights } = await checkpointProblem(loaded, options);
   const { size } = model.parameters;
   const top = options.top ?? Math.min(TOP, size);
-  const bottom = options.bottom ?? (ggn ? 0 : Math.min(BOTTOM, size - top));
+  const bottom = options.bottom ?? (ggn ? 0 : Math.min(BOTTOM, Math.max(0, size - top)));
   if (top + bottom > size) throw refused(top + bottom, '--top + --bottom', `at most ${size}: the parameters`);
   using backend = (await openBackend(choice)).backend;
   using space = new VectorSpace(backend);

@@ -150,7 +150,7 @@ describe('what cannot be done is refused', () => {
     [
       'more eigenvalues than parameters',
       () => [series, '--top', '900'],
-      /OPTION: --top \+ --bottom cannot be 901\n/,
+      /OPTION: --top \+ --bottom cannot be 900\n/,
     ],
     ['more batches than there are', () => [text, '--batches', '999'], /OPTION: batches cannot be 999\n/],
     ['a series for a model of text', () => [text, '--csv', 'x.csv'], /OPTION: --csv does not go with/],
