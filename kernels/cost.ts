@@ -29,13 +29,15 @@ function scalarTraffic(shape: readonly number[], scalars: readonly Scalar[]): nu
   return bytes;
 }
 
-const calls = (scalars: readonly Scalar[]) => scalars.filter(({ kind }) => kind === 'call').length;
+const calls = (scalars: readonly Scalar[]) =>
+  scalars.filter(({ kind }) => kind === 'call' || kind === 'rowSum').length;
 const storeTraffic = (shape: readonly number[], refs: readonly Ref[]) =>
   refs.reduce((bytes, ref) => bytes + traffic(shape, ref), 0);
 
 export function costOf(stage: Stage): Cost {
   switch (stage.kind) {
-    case 'pointwise': {
+    case 'pointwise':
+    case 'rows': {
       const { shape, scalars, stores } = stage;
       return {
         flops: product(shape) * calls(scalars),

@@ -5,7 +5,8 @@ import type { Stage } from './stage.js';
 export function describeStage(stage: Stage): string {
   switch (stage.kind) {
     case 'pointwise':
-      return `pointwise [${stage.shape.join(', ')}]`;
+    case 'rows':
+      return `${stage.kind} [${stage.shape.join(', ')}]`;
     case 'gemm': {
       const { batch, rows, columns, slots, terms } = stage;
       const depth = terms.map((term) => term.depth).join(' + ');

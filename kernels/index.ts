@@ -7,6 +7,7 @@ import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
 import { parallelBody } from './parallel.js';
 import { pointwiseBody } from './pointwise.js';
 import { reduceBody } from './reduce.js';
+import { rowsBody } from './rows.js';
 import { scatterAddBody } from './scatter_add.js';
 import { sequenceBody, stepBody } from './sequence.js';
 import { roomForProducts } from './sharing.js';
@@ -22,6 +23,7 @@ type Generator<S> = (stage: S, bindings: Bindings, limits: KernelLimits, share?:
 
 const generators: { readonly [K in Stage['kind']]: Generator<Extract<Stage, { kind: K }>> } = {
   pointwise: pointwiseBody,
+  rows: rowsBody,
   gemm: (stage, bindings, limits, share) => gemmBody(stage, bindings, planGemm(stage, limits, share)),
   reduce: reduceBody,
   softmax: softmaxBody,

@@ -52,7 +52,7 @@ export function calledFunctions(lines: readonly string[]): string[] {
 /**
  * Statements `let s<n> = ...;` for the scalars that `wanted` need, in the order of the list.
  * @param axes the expressions of the domain's indices.
- * @param sums the expressions of the accumulators, of a gemm stage.
+ * @param sums the expressions of the accumulators: the sums of a gemm stage, what a phase of a rows stage finds.
  */
 export function scalarStatements(
   scalars: readonly Scalar[],
@@ -77,6 +77,8 @@ export function scalarStatements(
       }
       case 'accumulator':
         return sums[scalar.slot]!;
+      case 'rowSum':
+        throw new Error('a row sum outside of a rows stage');
       case 'constant':
         return literal(scalar.value);
       case 'coordinate':

@@ -3,11 +3,12 @@ import { costOf } from './cost.js';
 import { fastestTile, timesFilled, timesIdle } from './gemm_tile.js';
 import type { KernelLimits } from './kernel.js';
 import type { Stage } from './stage.js';
-import { type Part, type RowStage, type SequenceShape, stagesOf } from './task.js';
+import { type Part, type SequenceShape, stagesOf, type TiledStage } from './task.js';
 
 /** Bytes of workgroup memory for each invocation, of stages that have no choice. */
 const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
   pointwise: 0,
+  rows: 4,
   reduce: 4,
   softmax: 4,
   softmaxCrossEntropy: 16,
@@ -31,7 +32,7 @@ export function roomForProducts(stages: readonly Stage[], threads: number, limit
  * @returns undefined when no shape suits all stages.
  */
 export function fastestShape(
-  stages: readonly RowStage[],
+  stages: readonly TiledStage[],
   rows: number,
   limits: KernelLimits,
 ): { readonly shape: SequenceShape; readonly time: number } | undefined {
@@ -46,7 +47,7 @@ export function fastestShape(
 }
 
 function timeOfStep(
-  stages: readonly RowStage[],
+  stages: readonly TiledStage[],
   rows: number,
   { tileRows, threads }: SequenceShape,
   limits: KernelLimits,

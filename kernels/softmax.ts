@@ -7,10 +7,16 @@ import type { SoftmaxStage } from './stage.js';
 import { fillTemplate } from './template.js';
 import { powerOfTwoFrom } from './workgroups.js';
 
-/** Rows of a workgroup and lanes of a row, of about 4 columns: short rows share a workgroup of 64 invocations. */
-export function splitRows(rows: number, columns: number, limits: KernelLimits, share?: Share) {
+/** Rows of a workgroup and lanes of a row, of a few columns each: short rows share a workgroup of 64 invocations. */
+export function splitRows(
+  rows: number,
+  columns: number,
+  limits: KernelLimits,
+  share?: Share,
+  { columnsEach = 4, rowsOfBatch = rows } = {},
+) {
   const most = share?.threads ?? Math.min(256, limits.maxComputeInvocationsPerWorkgroup);
-  let lanes = Math.min(powerOfTwoFrom(columns / 4), most);
+  let lanes = Math.min(powerOfTwoFrom(columns / columnsEach), most);
   let rowsPerGroup = Math.min(powerOfTwoFrom(rows), Math.max(1, 64 / lanes));
   if (share !== undefined) {
     rowsPerGroup = Math.min(share.threads / lanes, share.tile?.rows ?? share.threads);
@@ -22,8 +28,9 @@ export function splitRows(rows: number, columns: number, limits: KernelLimits, s
     `const ROWS_PER_GROUP = ${rowsPerGroup};`,
     `const LANES = ${lanes};`,
   ];
-  const { ofTile, tiles } = tiling(rows, rows, share?.tile ?? null);
-  return { threads: rowsPerGroup * lanes, groups: tiles * Math.ceil(ofTile / rowsPerGroup), constants };
+  const { ofTile, tiles } = tiling(rows, rowsOfBatch, share?.tile ?? null);
+  const groups = tiles * Math.ceil(ofTile / rowsPerGroup);
+  return { lanes, threads: rowsPerGroup * lanes, groups, constants };
 }
 
 export function softmaxBody(

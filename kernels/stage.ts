@@ -34,6 +34,8 @@ export type Scalar =
   | { readonly kind: 'load'; readonly ref: Ref; readonly gather: Gather | null }
   /** The running sum number `slot` of a gemm stage. */
   | { readonly kind: 'accumulator'; readonly slot: number }
+  /** The sum of an earlier scalar along the row, of a rows stage. */
+  | { readonly kind: 'rowSum'; readonly value: number }
   | { readonly kind: 'constant'; readonly value: number }
   /** An affine function of the element's place, as a float: `iota` along an axis. */
   | { readonly kind: 'coordinate'; readonly index: Affine }
@@ -57,6 +59,19 @@ export interface Store {
 /** Every element of the domain `shape` by itself. All loads of an element come before its stores. */
 export interface PointwiseStage {
   readonly kind: 'pointwise';
+  readonly shape: readonly number[];
+  readonly scalars: readonly Scalar[];
+  readonly stores: readonly Store[];
+}
+
+/**
+ * Rows by themselves: pointwise work over a domain [..., columns] in which sums along the last axis take part, in a
+ * fixed order. A sum may be of what other sums went into: the variance of what is centred by its mean. A store that
+ * does not move along the row (stride 0) is done once for each row, of a value that is the same all along it. All loads
+ * of a row that a sum needs come before its stores, and all loads of an element before the stores of that element.
+ */
+export interface RowsStage {
+  readonly kind: 'rows';
   readonly shape: readonly number[];
   readonly scalars: readonly Scalar[];
   readonly stores: readonly Store[];
@@ -154,6 +169,7 @@ export interface ScatterAddStage {
 
 export type Stage =
   | PointwiseStage
+  | RowsStage
   | GemmStage
   | ReduceStage
   | SoftmaxStage

@@ -31,12 +31,12 @@ export interface SequenceTask {
   /** Steps of one dispatch; the task takes ceil(count / chunk) of them. */
   readonly chunk: number;
   readonly rows: number;
-  readonly stages: readonly RowStage[];
+  readonly stages: readonly TiledStage[];
   readonly shape: SequenceShape;
 }
 
 /** A stage, and the axis of its domain that the rows of the batch are. */
-export interface RowStage {
+export interface TiledStage {
   readonly stage: Stage;
   readonly rowAxis: number;
 }

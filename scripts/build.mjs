@@ -81,6 +81,19 @@ const shebang = {
   },
 };
 
+/** Dense linear algebra becomes part of what a browser loads; from its modules, so that what is unused stays out. */
+const linearAlgebra = {
+  name: 'linear algebra',
+  setup(esbuild) {
+    const modules = join(root, 'node_modules/ml-matrix/src/index.js');
+    esbuild.onResolve({ filter: /^ml-matrix$/ }, () => ({ path: modules, sideEffects: false }));
+    esbuild.onResolve({ filter: /^(is-any-array|ml-array-[a-z]+)$/ }, ({ path }) => ({
+      path: fileURLToPath(import.meta.resolve(path)),
+      sideEffects: false,
+    }));
+  },
+};
+
 /** The entries of dist into a folder, without types. Fails where the browser's entry needs Node. */
 export async function bundle(esbuild, outdir) {
   const { metafile } = await esbuild.build({
@@ -90,7 +103,7 @@ export async function bundle(esbuild, outdir) {
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
     metafile: true,
-    plugins: [shebang],
+    plugins: [shebang, linearAlgebra],
   });
   const index = Object.keys(metafile.outputs).find(
     (name) => metafile.outputs[name].entryPoint === ENTRIES.index,

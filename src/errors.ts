@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'DEVICE_LOST' // the GPU went away
   | 'KERNEL' // a shader failed to compile or a dispatch failed validation
   | 'MEMORY' // does not fit; the numbers and the largest that fits
+  | 'INDEFINITE' // an operator that is not positive definite, where it has to be
   | 'DIVERGED' // the loss became NaN or infinite
   | 'ABORTED'; // stopped by the caller's AbortSignal
 

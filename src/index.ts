@@ -12,7 +12,46 @@ export { defineCell } from './cells/cell.js';
 export * as equations from './cells/equations.js';
 export { cellNamed, cells } from './cells/index.js';
 export { multiHeadLstm } from './cells/multi-head-lstm.js';
+// Curvature.
+export type { CurvatureBatch, CurvatureProblem } from './curvature/batch-products.js';
+export type { BlockOperator } from './curvature/blocks.js';
+export { gaussNewtonBlock, hessianBlock } from './curvature/blocks.js';
+export type {
+  ConjugateGradientOptions,
+  ConjugateGradientResult,
+  Iterate,
+} from './curvature/conjugate-gradient.js';
+export { ConjugateGradient } from './curvature/conjugate-gradient.js';
+export { eigenvaluesOf, toDense } from './curvature/dense.js';
+export { Diagonal } from './curvature/diagonal.js';
+export { fisherOperator } from './curvature/fisher.js';
+export type { GradientFactors, Rows } from './curvature/gradient-factors.js';
+export { gradientFactors } from './curvature/gradient-factors.js';
+export type { KfacOperator } from './curvature/kfac.js';
+export { kfacOperator } from './curvature/kfac.js';
+export type { KfacBlock, TimeTreatment } from './curvature/kfac-blocks.js';
+export type { FactorTensors, KfacOptions, KfacSource } from './curvature/kfac-factors.js';
+export type { KroneckerPart } from './curvature/kronecker.js';
+export { kroneckerBlock } from './curvature/kronecker.js';
+export { ExplicitKronecker } from './curvature/kronecker-explicit.js';
+export type { BatchFactors, ExplicitPart } from './curvature/kronecker-factors.js';
+export type { KroneckerCosts, ProductFlops } from './curvature/kronecker-rule.js';
+export { kroneckerCosts, kroneckerSumFor } from './curvature/kronecker-rule.js';
+export type { EigenvalueBounds, KroneckerSample } from './curvature/kronecker-spectrum.js';
+export { kroneckerBounds, kroneckerEigenvalues } from './curvature/kronecker-spectrum.js';
+export type { EigenPairs, LanczosOptions, LanczosResult } from './curvature/lanczos.js';
+export { lanczos } from './curvature/lanczos.js';
+export { Identity, LinearOperator, SymmetricOperator } from './curvature/linear-operator.js';
+export { gaussNewtonOperator, hessianOperator } from './curvature/model-operator.js';
 export { gaussNewtonVector, hessianVector } from './curvature/products.js';
+export { sampledTargets } from './curvature/sampled-targets.js';
+export type { SpectralDensity, SpectralDensityOptions } from './curvature/spectral-density.js';
+export { spectralDensity } from './curvature/spectral-density.js';
+export type { StructuralDamping } from './curvature/structural-damping.js';
+export { structurallyDampedOperator } from './curvature/structural-damping.js';
+export type { Estimate, HutchinsonResult } from './curvature/trace.js';
+export { hutchinson, hutchPlusPlus } from './curvature/trace.js';
+export { VectorSpace } from './curvature/vector-space.js';
 // Data.
 export type { ForecastScore } from './data/baselines.js';
 export { persistence, seasonalNaive } from './data/baselines.js';
@@ -22,7 +61,18 @@ export type { BigramBaseline } from './data/ngram.js';
 export { bigramBaseline, unigramEntropy } from './data/ngram.js';
 export type { RandomState } from './data/random.js';
 export { CounterRandom } from './data/random.js';
-export type { LabelledSequence, SequenceBatch, SequenceSource, TargetSpec } from './data/sequences.js';
+export type { SegmentLengths } from './data/segments.js';
+export { SegmentStream } from './data/segments.js';
+export type {
+  LabelledSequence,
+  SequenceBatch,
+  SequenceBatches,
+  SequenceSetOptions,
+  SequenceShape,
+  SequenceSource,
+  SequenceStreamOptions,
+  TargetSpec,
+} from './data/sequences.js';
 export { SequenceSet, SequenceStream } from './data/sequences.js';
 export type { Split } from './data/split.js';
 export { splitByPosition } from './data/split.js';
@@ -31,9 +81,24 @@ export { addingProblem, copyMemory, parity, temporalOrder } from './data/tasks.j
 export { decodeText, Vocabulary } from './data/text.js';
 export type { Series } from './data/windows.js';
 export { SeriesWindows, seriesWindows, splitRows, standardiseSeries } from './data/windows.js';
+// Gradient flow.
+export type { Carousel, CarouselCondition } from './diagnostics/carousel.js';
+export type { Certificate, RecurrenceCertificates, RecurrenceNumbers } from './diagnostics/certificates.js';
+export { diagnosisChart } from './diagnostics/chart.js';
+export type { Diagnosis, DiagnosisOptions, LayerDiagnosis } from './diagnostics/diagnose.js';
+export { diagnose } from './diagnostics/diagnose.js';
+export type { GateStatistics } from './diagnostics/gates.js';
+export type { LayerTrace } from './diagnostics/layer-trace.js';
+export type { DiagnosisBatch, DiagnosisProblem, TracedLayer } from './diagnostics/model-trace.js';
+export { traceModel } from './diagnostics/model-trace.js';
+export { diagnosisLines } from './diagnostics/report.js';
+export type { LayerSpectra, Spectrum } from './diagnostics/spectra.js';
+export type { StepJacobian } from './diagnostics/step-jacobians.js';
+export { stepJacobians } from './diagnostics/step-jacobians.js';
+export type { Verdict, VerdictKind } from './diagnostics/verdict.js';
+// Files, and errors.
 export type { ErrorCode, ErrorDetails } from './errors.js';
 export { KronogradError } from './errors.js';
-// Files, and errors.
 export type { SafetensorsFile, Tensor as SafetensorsTensor, TensorMap } from './interop/safetensors.js';
 export { readSafetensors, writeSafetensors } from './interop/safetensors.js';
 export type { ContinuousRnn, DiscreteRnn } from './model/discretise.js';
@@ -44,7 +109,7 @@ export type { LanguageModelConfig } from './model/language-model.js';
 export { LanguageModel } from './model/language-model.js';
 export type { LossName } from './model/losses.js';
 export * as losses from './model/losses.js';
-export type { Model, ModelInputs, ModelOutputs } from './model/model.js';
+export type { Model, ModelHead, ModelInputs, ModelOutputs } from './model/model.js';
 export type { ParameterSpec } from './model/parameters.js';
 export { Parameters } from './model/parameters.js';
 export type { RecurrentConfig, RecurrentInputs } from './model/recurrent.js';
@@ -54,16 +119,27 @@ export { SequenceModel } from './model/sequence-model.js';
 export type { SequenceTargets } from './model/sequence-targets.js';
 export type { AdamOptions } from './optim/adam.js';
 export { adam } from './optim/adam.js';
+export type { HessianFreeOptions, HessianFreeStep } from './optim/hessian-free.js';
+export { HESSIAN_FREE_DEFAULTS, HessianFree } from './optim/hessian-free.js';
+export type { KfacStep, KfacTrainingOptions } from './optim/kfac.js';
+export { KFAC_DEFAULTS, Kfac } from './optim/kfac.js';
+export type { LbfgsOptions, LbfgsStep } from './optim/lbfgs.js';
+export { LBFGS_DEFAULTS, Lbfgs } from './optim/lbfgs.js';
 export type { Optimizer, UpdateInputs } from './optim/optimizer.js';
 export { clipByGlobalNorm, clipByValue } from './optim/optimizer.js';
 export type { RmsPropOptions } from './optim/rmsprop.js';
 export { rmsProp } from './optim/rmsprop.js';
+export type { SecondOrderOptimizer, SecondOrderStep } from './optim/second-order.js';
 export type { SgdOptions } from './optim/sgd.js';
 export { sgd } from './optim/sgd.js';
+export type { AxisOptions, LineChart, Series as ChartSeries } from './plot/line-chart.js';
+export { lineChart } from './plot/line-chart.js';
 export { adjoint, gradient } from './program/adjoint.js';
 // Programs: built, derived, scheduled, printed.
 export type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './program/builder.js';
 export { Builder } from './program/builder.js';
+export type { Perturbed } from './program/perturb.js';
+export { perturb } from './program/perturb.js';
 export { printProgram } from './program/print.js';
 export type { DType, Node, Op, Output, Program, Shape, Type, Value } from './program/program.js';
 export { float, int, sizeOf } from './program/program.js';
@@ -83,6 +159,7 @@ export type { FitEvent, FitOptions, FitResult, Measured, Validation } from './tr
 export { fit } from './train/fit.js';
 export type { LearningRateConfig } from './train/learning-rate.js';
 export { learningRate } from './train/learning-rate.js';
+export type { ParameterGroup } from './train/parameter-groups.js';
 export type { RunConfig } from './train/run-config.js';
 export type { SampleOptions } from './train/sampler.js';
 export { sample } from './train/sampler.js';

@@ -56,7 +56,7 @@ async function train({ text, config: input, sampleEvery }: Extract<Request, { ki
     characters: training.length + validation.length,
     steps,
     tokensPerStep: config.batch * config.unroll,
-    dispatches: trainer.dispatches,
+    dispatches: trainer.cost!.dispatches,
     bigram:
       validation.length < 2 ? null : bigramBaseline(training, validation, vocabulary.size).bitsPerCharacter,
   });

@@ -5,8 +5,7 @@ import type { Backend } from './backend.js';
 import { Float32Backend } from './cpu/float32-backend.js';
 import { startNodeWorker } from './cpu/workers-node.js';
 import { adapterName, describeAdapter, requestAdapter } from './webgpu/adapter.js';
-import { createDawnBackend, loadDawn } from './webgpu/dawn.js';
-import { WebGpuBackend } from './webgpu/webgpu-backend.js';
+import { createDawnBackend, type DawnOptions, loadDawn } from './webgpu/dawn.js';
 
 /** `auto` takes a GPU when there is one; `webgpu` whatever adapter there is, also one in software. */
 export type BackendChoice = 'auto' | 'webgpu' | 'cpu';
@@ -20,22 +19,22 @@ export interface OpenedBackend {
 }
 
 /** @throws KronogradError NO_ADAPTER when `webgpu` is asked for and there is none */
-export async function openBackend(choice: BackendChoice): Promise<OpenedBackend> {
-  if (choice === 'auto') return openBest();
+export async function openBackend(choice: BackendChoice, options: DawnOptions = {}): Promise<OpenedBackend> {
+  if (choice === 'auto') return openBest(options);
   if (choice === 'cpu') return onCpu('it was asked for');
-  const backend = await createDawnBackend();
+  const backend = await createDawnBackend(options);
   const { isSoftware } = backend.device.adapter;
   const reason = isSoftware ? 'it was asked for; the adapter is a CPU that plays GPU' : 'it was asked for';
   return { backend, gpu: !isSoftware, reason };
 }
 
-async function openBest(): Promise<OpenedBackend> {
+async function openBest(options: DawnOptions): Promise<OpenedBackend> {
   try {
-    const dawn = await loadDawn();
+    const dawn = await loadDawn(options);
     const adapter = describeAdapter(await requestAdapter(dawn));
     const name = adapterName(adapter);
     if (adapter.isSoftware) return onCpu(`the only WebGPU adapter, ${name}, is software: the CPU is faster`);
-    return { backend: await WebGpuBackend.create(dawn), gpu: true, reason: 'there is a GPU' };
+    return { backend: await createDawnBackend(options), gpu: true, reason: 'there is a GPU' };
   } catch (error) {
     if (!(error instanceof KronogradError)) throw error;
     return onCpu(`no GPU can be used: ${error.message}`);

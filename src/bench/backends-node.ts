@@ -2,19 +2,22 @@
 import { availableParallelism } from 'node:os';
 import { Float32Backend } from '../backend/cpu/float32-backend.js';
 import { startNodeWorker } from '../backend/cpu/workers-node.js';
-import { createDawnBackend } from '../backend/webgpu/dawn.js';
+import { createDawnBackend, type DawnOptions } from '../backend/webgpu/dawn.js';
 import { KronogradError } from '../errors.js';
 import type { BackendName, OpenedBackend } from './backends.js';
 
-export interface OpenOptions {
+export interface OpenOptions extends DawnOptions {
   /** Of the CPU backend; by default it is timed with one, and with as many as there are processors. */
   readonly threads?: number | undefined;
 }
 
 /** @throws KronogradError NO_ADAPTER when WebGPU is asked for and there is none. */
-export async function openBackends(name: BackendName, { threads }: OpenOptions): Promise<OpenedBackend[]> {
+export async function openBackends(
+  name: BackendName,
+  { threads, unsafeFast }: OpenOptions,
+): Promise<OpenedBackend[]> {
   if (name === 'webgpu') {
-    const backend = await createDawnBackend();
+    const backend = await createDawnBackend({ unsafeFast });
     return [{ backend, gpu: !backend.device.adapter.isSoftware }];
   }
   const counts = threads === undefined ? [1, availableParallelism()] : [threads];

@@ -1,13 +1,22 @@
 /** What can be benchmarked, by name. */
 import { cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
+import { requireModel } from './curvature-model.js';
 import { gemmWork, rankRtWork } from './product-work.js';
 import { trainingWork } from './training-work.js';
 import type { Work } from './work.js';
 import { resolveWorkload, type Workload, type WorkloadSizes } from './workload.js';
 
-/** A training step for every cell, and single kernels. */
-export const BENCHMARKS: readonly string[] = [...Object.keys(cells), 'gemm', 'rank-rt'];
+/** What `curvatureItemsOf` is for. */
+export const CURVATURE_BENCHMARKS = ['hvp', 'lanczos'] as const;
+
+/** A training step for every cell, single kernels, and curvature. */
+export const BENCHMARKS: readonly string[] = [
+  ...Object.keys(cells),
+  'gemm',
+  'rank-rt',
+  ...CURVATURE_BENCHMARKS,
+];
 
 export interface WorkRequest {
   readonly name: string;
@@ -21,6 +30,30 @@ export interface Item {
   readonly gpuOnly: boolean;
   /** Made when its turn comes: a program takes time and memory. */
   readonly work: () => Work;
+}
+
+/** Curvature of a model of `--cell` at a workload. */
+export interface CurvatureItem {
+  readonly label: string;
+  readonly gpuOnly: boolean;
+  readonly model: string;
+  readonly workload: Workload;
+}
+
+/** Each cell, or `fnn`, at each workload. @throws KronogradError OPTION for an unknown cell, workload or size. */
+export function curvatureItemsOf(
+  models: readonly string[],
+  { name, workloads, sizes }: WorkRequest,
+): CurvatureItem[] {
+  const resolved = workloads.map((each) => resolveWorkload(each, sizes));
+  return models.map(requireModel).flatMap((model) =>
+    resolved.map((workload) => ({
+      label: `${name} ${model} ${workload.name}`,
+      gpuOnly: workload.gpuOnly,
+      model,
+      workload,
+    })),
+  );
 }
 
 /** @throws KronogradError OPTION for an unknown name, workload or size. */

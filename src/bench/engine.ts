@@ -1,9 +1,9 @@
 /** This engine as a contender, on any of its backends. */
 import type { Executable } from '../backend/backend.js';
+import { programTensors } from '../backend/program-tensors.js';
 import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
 import { schedule } from '../schedule/index.js';
-import { programTensors } from '../train/program-tensors.js';
 import type { BenchBackend } from './backends.js';
 import { type Contender, type ContenderFacts, ownPeakRssBytes } from './contender.js';
 import { requireFit } from './fit.js';

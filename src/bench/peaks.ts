@@ -1,10 +1,11 @@
 /** What an adapter can do at best, as far as this engine's own kernels can tell. */
+
+import { programTensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, sizeOf } from '../program/program.js';
 import { schedule } from '../schedule/index.js';
 import { totals } from '../schedule/print.js';
-import { programTensors } from '../train/program-tensors.js';
 import type { BenchBackend, OpenedBackend } from './backends.js';
 
 export interface Peaks {

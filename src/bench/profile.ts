@@ -2,11 +2,11 @@
 
 import { costOf } from '../../kernels/cost.js';
 import { describeStage } from '../../kernels/describe.js';
+import { programTensors } from '../backend/program-tensors.js';
 import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
 import { schedule } from '../schedule/index.js';
 import type { LabelledStage, Loop, Schedule } from '../schedule/schedule.js';
-import { programTensors } from '../train/program-tensors.js';
 import type { BenchBackend } from './backends.js';
 import type { Tensors, Work } from './work.js';
 

@@ -1,8 +1,9 @@
 /** The training step of a language model, exactly as `kronograd train` runs it. */
+
+import { resetState } from '../backend/program-tensors.js';
 import { CounterRandom } from '../data/random.js';
 import { LanguageModel } from '../model/language-model.js';
 import { adam } from '../optim/adam.js';
-import { resetState } from '../train/program-tensors.js';
 import { scalarNames, trainingStep } from '../train/step-program.js';
 import { NaiveLstm } from './naive-lstm.js';
 import { type ReferenceWeights, referenceBatch, referenceWeights, transposed } from './reference.js';

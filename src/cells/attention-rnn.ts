@@ -7,6 +7,7 @@ export const attentionRnn = defineCell({
   parameters: ({ input, hidden }) => ({ W: [hidden, hidden], U: [hidden, input], b: [hidden] }),
   state: ({ hidden }) => ({ h: hidden }),
   output: 'h',
+  recurrence: { matrix: 'W', activation: 'tanh', carries: 'value' },
   step(x, state, { W, U, b }) {
     const a = add(linear(x, U!), b!, linear(state.h!, W!)); // (1)
     return { a, h: tanh(a) };

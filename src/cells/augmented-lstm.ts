@@ -45,6 +45,8 @@ export const augmentedLstm = ({
     },
     state: (sizes) => ({ s: sizes.hidden, v: outputs(sizes) }),
     output: 'v',
+    gates: ['g_cu', 'g_cs', 'g_cr', ...(inputGate ? ['g_cx'] : [])],
+    carousel: { state: 's', gate: 'g_cs' },
     step(x, { s: s_, v: v_ }, p) {
       const xi = (g: string) => windowed(x, p[`Wx_${g}`]!); // (187), (196)-(200)
       const a = (g: string, s: Term) =>

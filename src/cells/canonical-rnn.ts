@@ -13,6 +13,7 @@ export const canonicalRnn = (G: ActivationName = 'tanh') =>
     }),
     state: ({ hidden }) => ({ s: hidden }),
     output: 'r',
+    recurrence: { matrix: 'W_r', linear: 'W_s', activation: G, carries: 'argument' },
     step(x, state, { W_s, W_r, W_x, theta_s }) {
       const before = activation(G)(state.s!);
       const s = add(linear(x, W_x!), theta_s!, linear(state.s!, W_s!), linear(before, W_r!)); // (30)

@@ -12,12 +12,13 @@ export const gru = defineCell({
   }),
   state: ({ hidden }) => ({ h: hidden }),
   output: 'h',
+  gates: ['r', 'z'],
   step(x, { h }, p) {
     const [i_r, i_z, i_n] = split(add(linear(x, p.weight_ih!), p.bias_ih!), 3) as [Term, Term, Term];
     const [h_r, h_z, h_n] = split(add(linear(h!, p.weight_hh!), p.bias_hh!), 3) as [Term, Term, Term];
     const r = sigmoid(add(i_r, h_r));
     const z = sigmoid(add(i_z, h_z));
     const n = tanh(add(i_n, mul(r, h_n)));
-    return { h: add(mul(complement(z), n), mul(z, h!)) };
+    return { r, z, n, h: add(mul(complement(z), n), mul(z, h!)) };
   },
 });

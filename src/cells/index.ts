@@ -32,10 +32,24 @@ const all: readonly Cell[] = [
   multiHeadLstm(),
 ];
 
+const MULTI_HEAD = 'multi-head-lstm';
+
 export const cells: Readonly<Record<string, Cell>> = Object.fromEntries(all.map((cell) => [cell.name, cell]));
 
-/** @throws KronogradError OPTION for an unknown name. */
-export function cellNamed(name: string): Cell {
+export interface CellOptions {
+  /** Of `multi-head-lstm`; its own default unless given. */
+  readonly heads?: number | undefined;
+}
+
+/** @throws KronogradError OPTION for an unknown name, and for heads of a cell that has none. */
+export function cellNamed(name: string, { heads }: CellOptions = {}): Cell {
+  if (heads !== undefined) {
+    if (name === MULTI_HEAD) return multiHeadLstm({ heads });
+    throw new KronogradError('OPTION', `the cell '${name}' has no heads`, {
+      where: 'heads',
+      fix: `leave it out, or use ${MULTI_HEAD}`,
+    });
+  }
   const cell = Object.hasOwn(cells, name) ? cells[name] : undefined;
   if (cell === undefined)
     throw new KronogradError('OPTION', `there is no cell '${name}'`, {

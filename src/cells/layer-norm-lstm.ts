@@ -40,13 +40,16 @@ export const layerNormLstm = defineCell({
   beginsAs: { gain_ih: 1, gain_hh: 1, bias_ih: 0, bias_hh: 0, gain_c: 1, bias_c: 0 },
   state: ({ hidden }) => ({ h: hidden, c: hidden }),
   output: 'h',
+  gates: ['i', 'f', 'o'],
+  carousel: { state: 'c', gate: 'f' },
   step(x, { h: h_, c: c_ }, p) {
     const ofInput = scaled(linear(x, centred(p.weight_ih!)));
     const ofState = scaled(linear(h_!, centred(p.weight_hh!)));
     const a = add(add(mul(p.gain_ih!, ofInput), p.bias_ih!, p.bias_hh!), mul(p.gain_hh!, ofState)); // (20)
-    const [i, f, g, o] = split(a, 4) as [Term, Term, Term, Term];
-    const c = add(mul(sigmoid(f), c_!), mul(sigmoid(i), tanh(g))); // (21)
+    const [a_i, a_f, a_g, a_o] = split(a, 4) as [Term, Term, Term, Term];
+    const [i, f, o] = [sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)];
+    const c = add(mul(f, c_!), mul(i, tanh(a_g))); // (21)
     const normal = scaled(sub(c, mean(c)));
-    return { c, h: mul(sigmoid(o), tanh(add(mul(p.gain_c!, normal), p.bias_c!))) }; // (22)
+    return { i, f, o, c, h: mul(o, tanh(add(mul(p.gain_c!, normal), p.bias_c!))) }; // (22)
   },
 });

@@ -13,11 +13,14 @@ export const lstm = defineCell({
   }),
   state: ({ hidden, projection }) => ({ h: projection || hidden, c: hidden }),
   output: 'h',
+  gates: ['i', 'f', 'o'],
+  carousel: { state: 'c', gate: 'f' },
   step(x, state, p) {
     const a = add(add(linear(x, p.weight_ih!), p.bias_ih!, p.bias_hh!), linear(state.h!, p.weight_hh!));
-    const [i, f, g, o] = split(a, 4) as [Term, Term, Term, Term];
-    const c = add(mul(sigmoid(f), state.c!), mul(sigmoid(i), tanh(g)));
-    const q = mul(sigmoid(o), tanh(c));
-    return { h: 'weight_hr' in p ? linear(q, p.weight_hr!) : q, c };
+    const [a_i, a_f, a_g, a_o] = split(a, 4) as [Term, Term, Term, Term];
+    const [i, f, o] = [sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)];
+    const c = add(mul(f, state.c!), mul(i, tanh(a_g)));
+    const q = mul(o, tanh(c));
+    return { i, f, o, c, h: 'weight_hr' in p ? linear(q, p.weight_hr!) : q };
   },
 });

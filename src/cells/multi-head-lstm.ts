@@ -35,12 +35,15 @@ export const multiHeadLstm = ({ heads = 4 }: { readonly heads?: number } = {}) =
     },
     state: ({ hidden }) => ({ h: hidden, c: hidden }),
     output: 'h',
+    gates: ['i', 'f', 'o'],
+    carousel: { state: 'c', gate: 'f' },
     step(x, { h: h_, c: c_ }, p) {
       const ofInput = split(add(linear(x, p.weight_ih!), p.bias_ih!, p.bias_hh!), 4);
       const ofState = byHead(h_!, p.weight_hh!, 4);
-      const [i, f, g, o] = ofInput.map((a, k) => add(a, ofState[k]!)) as [Term, Term, Term, Term];
-      const c = add(mul(sigmoid(f), c_!), mul(sigmoid(i), tanh(g)));
-      return { c, h: mul(sigmoid(o), tanh(c)) };
+      const [a_i, a_f, a_g, a_o] = ofInput.map((a, k) => add(a, ofState[k]!)) as [Term, Term, Term, Term];
+      const [i, f, o] = [sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)];
+      const c = add(mul(f, c_!), mul(i, tanh(a_g)));
+      return { i, f, o, c, h: mul(o, tanh(c)) };
     },
   });
 };

@@ -8,6 +8,7 @@ export const naumovRnn = (f: ActivationName = 'tanh') =>
     parameters: ({ input, hidden }) => ({ W: [hidden, input], U: [hidden, hidden], b: [hidden] }),
     state: ({ hidden }) => ({ z: hidden }),
     output: 'z',
+    recurrence: { matrix: 'U', activation: f, carries: 'value' },
     step(x, state, { W, U, b }) {
       const y = add(linear(x, W!), b!, linear(state.z!, U!)); // (47)
       return { y, z: activation(f)(y) }; // (48)

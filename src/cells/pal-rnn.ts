@@ -9,6 +9,7 @@ export const palRnn = (sigma: ActivationName = 'tanh', readout: 'pre' | 'post' =
     parameters: ({ input, hidden }) => ({ W_R: [hidden, hidden], W_I: [hidden, input], b_R: [hidden] }),
     state: ({ hidden }) => ({ h: hidden }),
     output: 'q',
+    recurrence: { matrix: 'W_R', activation: sigma, carries: 'argument' },
     step(x, state, { W_R, W_I, b_R }) {
       const h = add(linear(x, W_I!), b_R!, linear(activation(sigma)(state.h!), W_R!)); // (1)
       return { h, q: readout === 'pre' ? h : activation(sigma)(h) };

@@ -18,6 +18,8 @@ export const peepholeLstm = defineCell({
   }),
   state: ({ hidden }) => ({ h: hidden, c: hidden }),
   output: 'h',
+  gates: ['i', 'f', 'o'],
+  carousel: { state: 'c', gate: 'f' },
   step(x, { h: h_, c: c_ }, p) {
     const a = add(add(linear(x, p.weight_ih!), p.bias!), linear(h_!, p.weight_hh!));
     const [a_i, a_f, a_g, a_o] = split(a, 4) as [Term, Term, Term, Term];

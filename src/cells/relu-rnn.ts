@@ -7,6 +7,7 @@ export const reluRnn = defineCell({
   parameters: ({ input, hidden }) => ({ U: [hidden, hidden], V: [hidden, input] }),
   state: ({ hidden }) => ({ h: hidden }),
   output: 'h',
+  recurrence: { matrix: 'U', activation: 'relu', carries: 'value' },
   step(x, state, { U, V }) {
     const A = add(linear(x, V!), linear(state.h!, U!));
     return { A, h: activation('relu')(A) };

@@ -13,6 +13,7 @@ const elman = (name: string, nonlinearity: 'tanh' | 'relu') =>
     }),
     state: ({ hidden }) => ({ h: hidden }),
     output: 'h',
+    recurrence: { matrix: 'weight_hh', activation: nonlinearity, carries: 'value' },
     step: (x, { h }, p) => ({
       h: activation(nonlinearity)(
         add(add(linear(x, p.weight_ih!), p.bias_ih!, p.bias_hh!), linear(h!, p.weight_hh!)),

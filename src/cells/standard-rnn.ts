@@ -8,6 +8,7 @@ export const standardRnn = (G: ActivationName = 'tanh') =>
     parameters: ({ input, hidden }) => ({ W_r: [hidden, hidden], W_x: [hidden, input], theta_s: [hidden] }),
     state: ({ hidden }) => ({ s: hidden }),
     output: 'r',
+    recurrence: { matrix: 'W_r', activation: G, carries: 'argument' },
     step(x, state, { W_r, W_x, theta_s }) {
       const before = activation(G)(state.s!);
       const s = add(linear(x, W_x!), theta_s!, linear(before, W_r!)); // (32)

@@ -23,6 +23,8 @@ export const vanillaLstm = defineCell({
   }),
   state: ({ hidden: d_s }) => ({ s: d_s, v: d_s }),
   output: 'v',
+  gates: ['g_cu', 'g_cs', 'g_cr'],
+  carousel: { state: 's', gate: 'g_cs' },
   step(x, { s: s_, v: v_ }, p) {
     const a_cu = add(linear(x, p.Wx_cu!), p.b_cu!, linear(s_!, p.Ws_cu!), linear(v_!, p.Wv_cu!)); // (126)
     const a_cs = add(linear(x, p.Wx_cs!), p.b_cs!, linear(s_!, p.Ws_cs!), linear(v_!, p.Wv_cs!)); // (127)

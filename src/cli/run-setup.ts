@@ -5,13 +5,8 @@ import type { Checkpoint } from '../train/checkpoint.js';
 import { type LoadedCheckpoint, loadCheckpoint } from '../train/checkpoint-node.js';
 import { overlayConfig, resolveTrainConfig } from '../train/config.js';
 import { trainedModel } from '../train/weights.js';
-import {
-  DEFAULT_OUT,
-  DEFAULT_PRESET,
-  loadTrainingSetup,
-  readTextFile,
-  type TrainingSetup,
-} from './presets.js';
+import { DEFAULT_OUT, DEFAULT_PRESET, loadTrainingSetup, type TrainingSetup } from './presets.js';
+import { readTextFile } from './text-file.js';
 import { configOf, optionName, type TrainOptions } from './train-options.js';
 
 export interface RunSetup extends TrainingSetup {

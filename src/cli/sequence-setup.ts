@@ -1,4 +1,4 @@
-/** What `train` is about to do with sequences: a preset, a CSV file, or a run that goes on. */
+/** What `train` is about to do with sequences: a preset, a CSV or a config file, or a run that goes on. */
 import { resolve } from 'node:path';
 import { KronogradError } from '../errors.js';
 import { isRecord } from '../interop/json.js';
@@ -11,8 +11,9 @@ import {
   type SequenceTrainConfig,
   type SequenceTrainConfigInput,
 } from '../train/sequence-config.js';
+import { isConfigFile, readConfigFile } from './config-file.js';
 import { makeProblem, type Problem, type ProblemSpec } from './problems.js';
-import { configOf, optionName, type TrainOptions } from './train-options.js';
+import { configOf, flagOf, optionName, type TrainOptions } from './train-options.js';
 
 interface SequencePreset {
   readonly spec: ProblemSpec;
@@ -54,6 +55,9 @@ export interface SavedSequences extends SequenceSetup {
   readonly resumed: LoadedCheckpoint;
 }
 
+/** The name of a key in errors. */
+type Where = (key: string) => string;
+
 const WINDOW = { min: 1, max: 65_536 };
 
 /**
@@ -61,11 +65,15 @@ const WINDOW = { min: 1, max: 65_536 };
  * @throws KronogradError OPTION for options that do not go together, and what reading the data throws
  */
 export async function setUpSequences(
-  preset: string | undefined,
-  options: TrainOptions,
+  presetOrFile: string | undefined,
+  given: TrainOptions,
 ): Promise<SequenceSetup | null> {
+  const file = isConfigFile(presetOrFile) ? await readConfigFile(presetOrFile) : undefined;
+  const preset = file ? file.preset : presetOrFile;
+  const options: TrainOptions = { ...file?.data, ...given };
+  const where = optionName(given, file?.where ?? flagOf);
   const { csv, resume } = options;
-  if (preset === undefined && csv === undefined && resume === true) return resumeSequences(options);
+  if (presetOrFile === undefined && csv === undefined && resume === true) return resumeSequences(options);
   const known =
     preset !== undefined && Object.hasOwn(SEQUENCE_PRESETS, preset) ? SEQUENCE_PRESETS[preset] : undefined;
   if (csv === undefined && known === undefined) {
@@ -73,19 +81,22 @@ export async function setUpSequences(
       options,
       ['target', 'features', 'window', 'horizon', 'period'],
       'is for --csv and for presets of sequences',
+      where,
     );
     return null;
   }
-  requireNone(options, ['text'], 'is for runs on text');
+  requireNone(options, ['text'], 'is for runs on text', where);
   if (csv !== undefined && preset !== undefined)
     throw new KronogradError('OPTION', 'a preset and --csv exclude each other', {
-      where: `${preset}, --csv`,
+      where: `${preset}, ${where('csv')}`,
       fix: 'give only one of the two',
     });
-  const spec = csv === undefined ? presetSpec(known!.spec, options) : csvSpec(csv, options);
+  if (file !== undefined) resolveSequenceConfig(file.config, file.where);
+  const spec = csv === undefined ? presetSpec(known!.spec, options, where) : csvSpec(csv, options, where);
   const out = `runs/${spec.kind}`;
   const base = { ...(known?.config ?? FORECAST), out };
-  const config = resolveSequenceConfig(overlayConfig(base, configOf(options)), optionName(options));
+  const changes = overlayConfig(file?.config ?? {}, configOf(given));
+  const config = resolveSequenceConfig(overlayConfig(base, changes), optionName(given));
   const resumed = resume === true ? await loadCheckpoint(config.out) : undefined;
   return { config, spec, problem: await makeProblem(spec, config.seed), resumed };
 }
@@ -98,6 +109,7 @@ async function resumeSequences(options: TrainOptions): Promise<SequenceSetup | n
     options,
     ['text', 'target', 'features', 'window', 'horizon', 'period'],
     'cannot change in a resumed run',
+    flagOf,
   );
   return savedSequences(resumed, configOf(options), optionName(options));
 }
@@ -113,7 +125,7 @@ export async function savedSequences(
 ): Promise<SavedSequences | null> {
   const spec = savedSpec(resumed);
   if (spec === null) return null;
-  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs');
+  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs', 'heads', 'recompute');
   const saved = Object.fromEntries(keys.map((key) => [key, resumed.checkpoint.config[key]]));
   const config = resolveSequenceConfig(overlayConfig(saved, changes), where);
   return { config, spec, problem: await makeProblem(spec, config.seed), resumed };
@@ -141,38 +153,47 @@ function savedSpec({ checkpoint, folder }: LoadedCheckpoint): ProblemSpec | null
   );
 }
 
-function presetSpec(spec: ProblemSpec, options: TrainOptions): ProblemSpec {
-  requireNone(options, ['target', 'features', 'period'], 'is for --csv');
+function presetSpec(spec: ProblemSpec, options: TrainOptions, where: Where): ProblemSpec {
+  requireNone(options, ['target', 'features', 'period'], 'is for --csv', where);
   if (spec.kind === 'digits') {
-    requireNone(options, ['window', 'horizon'], 'is for series and tasks');
+    requireNone(options, ['window', 'horizon'], 'is for series and tasks', where);
     return spec;
   }
-  const window = requireInteger(options.window ?? spec.window, '--window', WINDOW);
+  const window = requireInteger(options.window ?? spec.window, where('window'), WINDOW);
   if ('horizon' in spec)
-    return { ...spec, window, horizon: requireInteger(options.horizon ?? spec.horizon, '--horizon', WINDOW) };
-  requireNone(options, ['horizon'], 'is for forecasts');
+    return {
+      ...spec,
+      window,
+      horizon: requireInteger(options.horizon ?? spec.horizon, where('horizon'), WINDOW),
+    };
+  requireNone(options, ['horizon'], 'is for forecasts', where);
   return { ...spec, window };
 }
 
-function csvSpec(file: string, options: TrainOptions): ProblemSpec {
-  const target = requireText(options.target, '--target');
+function csvSpec(file: string, options: TrainOptions, where: Where): ProblemSpec {
+  const target = requireText(options.target, where('target'));
   return {
     kind: 'csv',
     file: resolve(file),
     target,
     features:
       options.features === undefined ? [target] : options.features.split(',').map((name) => name.trim()),
-    window: requireInteger(options.window ?? 28, '--window', WINDOW),
-    horizon: requireInteger(options.horizon ?? 1, '--horizon', WINDOW),
-    period: requireInteger(options.period ?? 0, '--period', { min: 0, max: WINDOW.max }),
+    window: requireInteger(options.window ?? 28, where('window'), WINDOW),
+    horizon: requireInteger(options.horizon ?? 1, where('horizon'), WINDOW),
+    period: requireInteger(options.period ?? 0, where('period'), { min: 0, max: WINDOW.max }),
   };
 }
 
-function requireNone(options: TrainOptions, names: readonly (keyof TrainOptions)[], why: string): void {
+function requireNone(
+  options: TrainOptions,
+  names: readonly (keyof TrainOptions)[],
+  why: string,
+  where: Where,
+): void {
   const given = names.find((name) => options[name] !== undefined);
   if (given === undefined) return;
-  throw new KronogradError('OPTION', `--${given} ${why}`, {
-    where: `--${given}`,
+  throw new KronogradError('OPTION', `${where(given)} ${why}`, {
+    where: where(given),
     fix: 'leave it out, or see kronograd train --help',
   });
 }

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { TrainConfigInput } from '../train/config.js';
 import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES } from '../train/run-config.js';
-import { NETWORKS } from '../train/sequence-config.js';
-import { anyNumberOption } from './options.js';
+import { NETWORKS, SEGMENT_STATES } from '../train/sequence-config.js';
+import { anyNumberOption, integerOption, numbersOption, UNSAFE_FAST_MEANING } from './options.js';
 
 /** What `train` takes after its preset, as commander hands it over. */
 export interface TrainOptions {
@@ -15,7 +15,10 @@ export interface TrainOptions {
   readonly period?: number;
   readonly network?: string;
   readonly bidirectional?: boolean;
+  readonly segmentLength?: number | readonly number[];
+  readonly segmentState?: string;
   readonly cell?: string;
+  readonly heads?: number;
   readonly hidden?: number;
   readonly layers?: number;
   readonly batch?: number;
@@ -25,16 +28,24 @@ export interface TrainOptions {
   readonly lr?: number;
   readonly clip?: number;
   readonly clipValue?: number;
+  readonly clipAccumulations?: number;
+  readonly recompute?: boolean;
   readonly dropout?: number;
   readonly recurrentDropout?: number;
   readonly zoneout?: number;
   readonly optimizer?: string;
+  readonly damping?: number;
+  readonly structuralDamping?: number;
+  readonly curvatureBatch?: number;
+  readonly cgIterations?: number;
   readonly weightDecay?: number;
   readonly schedule?: string;
   readonly seed?: number;
   readonly backend?: string;
   readonly out?: string;
+  readonly unsafeFast?: boolean;
   readonly resume?: boolean;
+  readonly logCurvature?: number;
   readonly json?: boolean;
 }
 
@@ -55,7 +66,14 @@ export function addTrainOptions(command: Command): Command {
   number('--period', 'p', 'with --csv, rows of one season, for the seasonal-naive baseline');
   command.option('--network <name>', `on sequences: ${NETWORKS.join(', ')}`);
   command.option('--bidirectional', 'on sequences, in both directions of time');
+  command.option(
+    '--segment-length <k>',
+    'cut sequences into segments of so many steps each; with commas between, of so many in turn',
+    numbersOption('--segment-length'),
+  );
+  command.option('--segment-state <name>', `what a segment begins with: ${SEGMENT_STATES.join(', ')}`);
   command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
+  number('--heads', 'n', 'heads of multi-head-lstm');
   number('--hidden', 'n', 'units of each layer');
   number('--layers', 'n', 'recurrent layers, stacked');
   number('--batch', 'n', 'places of the text read side by side');
@@ -65,6 +83,16 @@ export function addTrainOptions(command: Command): Command {
   number('--lr', 'x', 'the largest learning rate');
   number('--clip', 'x', 'the global norm that gradients are clipped to; 0 for no clipping');
   number('--clip-value', 'x', 'what each element of the gradient is limited to; 0 for no limit');
+  number(
+    '--clip-accumulations',
+    'x',
+    'what derivatives inside BPTT are limited to, step by step; 0 for no limit',
+  );
+  command.option(
+    '--recompute',
+    'compute steps again in BPTT instead of storing them, which by itself is done only when memory is short',
+  );
+  command.option('--no-recompute', 'never do so');
   number('--dropout', 'p', 'the probability that a unit between two layers is dropped');
   number(
     '--recurrent-dropout',
@@ -73,25 +101,52 @@ export function addTrainOptions(command: Command): Command {
   );
   number('--zoneout', 'p', 'the probability that a unit of the state keeps its value over a step');
   command.option('--optimizer <name>', `how weights are updated: ${OPTIMIZERS.join(', ')}`);
+  number('--damping', 'x', 'with hf and kfac, what is added to the diagonal of the curvature at first');
+  number('--structural-damping', 'x', 'with hf, how much changes of hidden states count beside it');
+  number('--curvature-batch', 'n', 'with hf, samples of a batch that the curvature is taken on; 0 for all');
+  number('--cg-iterations', 'n', 'with hf, the most iterations of conjugate gradients in a step');
   number('--weight-decay', 'x', 'decoupled with adamw, an L2 penalty with the others');
   command.option('--schedule <name>', `of the learning rate: ${SCHEDULES.join(', ')}`);
   number('--seed', 'n', 'of initialisation and dropout');
   command.option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`);
+  command.option('--unsafe-fast', UNSAFE_FAST_MEANING);
   command.option('--out <dir>', 'the folder for checkpoints');
   command.option('--resume', 'continue from the last checkpoint in that folder');
+  command.option(
+    '--log-curvature <n>',
+    'tell the largest eigenvalue of the Hessian every n steps; each time costs about as much as 15 to 90 steps',
+    integerOption('--log-curvature', { min: 1 }),
+  );
   command.option('--json', 'print one JSON object a line instead of a progress bar');
   return command;
 }
 
+/** The options that say what to learn from. */
+export const DATA_KEYS = [
+  'text',
+  'csv',
+  'target',
+  'features',
+  'window',
+  'horizon',
+  'period',
+] as const satisfies (keyof TrainOptions)[];
+
 /** The part of the options that belongs into the configuration. */
 export function configOf(options: TrainOptions): TrainConfigInput {
-  const { text, csv, target, features, window, horizon, period, resume, json, ...config } = options;
-  return config;
+  const others = new Set<string>([...DATA_KEYS, 'unsafeFast', 'resume', 'logCurvature', 'json']);
+  return Object.fromEntries(Object.entries(options).filter(([key]) => !others.has(key)));
 }
 
-/** The name of a configuration's key in errors: the option, where it has been given, or the key itself. */
-export function optionName(options: TrainOptions): (key: string) => string {
-  const given = new Map(Object.entries(configOf(options)));
-  const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  return (key) => (given.get(key) === undefined ? key : flag(key));
+/** An option by the key that commander has for it. */
+export const flagOf = (key: string): string =>
+  `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** The name of a key in errors: the option, where it has been given, or what a file or the configuration calls it. */
+export function optionName(
+  options: TrainOptions,
+  otherwise: (key: string) => string = (key) => key,
+): (key: string) => string {
+  const given = new Map(Object.entries(options));
+  return (key) => (given.get(key) === undefined ? otherwise(key) : flagOf(key));
 }

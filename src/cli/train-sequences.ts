@@ -4,7 +4,8 @@ import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint-node.js';
 import { type FitEvent, fit } from '../train/fit.js';
 import { SequenceData } from '../train/sequence-data.js';
 import type { Trainer } from '../train/trainer.js';
-import { beginTraining } from './begin-training.js';
+import { beginTraining, costFigures, costText } from './begin-training.js';
+import { type Fitting, tellSharpness } from './fitting.js';
 import type { Problem } from './problems.js';
 import type { Progress } from './progress.js';
 import { resultLines, testSequences } from './sequence-result.js';
@@ -15,7 +16,7 @@ export async function trainSequences(
   backend: Backend,
   reason: string,
   progress: Progress,
-  signal: AbortSignal,
+  fitting: Fitting,
 ): Promise<void> {
   const data = new SequenceData(problem.sets, config);
   using trainer = await beginTraining(backend, config, data, resumed, progress, (trainer) =>
@@ -25,7 +26,7 @@ export async function trainSequences(
   const tokensPerStep = config.batch * data.unroll();
   progress.start({ total: data.steps, done: trainer.stepsDone, tokensPerStep });
   await fit(trainer, {
-    signal,
+    ...fitting,
     onEvent: (event) => show(event, problem, progress),
     save: async (checkpoint, kind) => {
       const saved = await saveCheckpoint(config.out, checkpoint, { kind });
@@ -41,13 +42,13 @@ export async function trainSequences(
 }
 
 function describeRun(
-  { config, data, model, dispatches }: Trainer<SequenceData>,
+  { config, data, model, cost }: Trainer<SequenceData>,
   { description }: Problem,
   backend: Backend,
   reason: string,
   progress: Progress,
 ): void {
-  const { network, cell, bidirectional, layers, hidden, batch } = config;
+  const { network, cell, bidirectional, layers, hidden, batch, segmentLength, segmentState } = config;
   const parameters = model.parameters.size;
   const extension = network === 'attention' ? ' with attention' : bidirectional ? ', both directions' : '';
   const kind = network === 'feed-forward' ? network : `${cell}${extension}`;
@@ -62,9 +63,10 @@ function describeRun(
     event: 'model',
     ...{ network, cell, bidirectional, layers, hidden, parameters },
   });
+  const pieces = segmentLength === 0 ? 'sequences' : `segments, state ${segmentState},`;
   progress.log(
-    `run      ${data.steps} steps of ${batch} sequences of ${data.unroll()} steps; ${dispatches} dispatches a step`,
-    { event: 'run', steps: data.steps, batch, unroll: data.unroll(), dispatches },
+    `run      ${data.steps} steps of ${batch} ${pieces} of ${data.unroll()} steps; ${costText(cost, config)}`,
+    { event: 'run', steps: data.steps, batch, unroll: data.unroll(), ...costFigures(cost) },
   );
 }
 
@@ -72,6 +74,9 @@ function show(event: FitEvent, { tell }: Problem, progress: Progress): void {
   switch (event.kind) {
     case 'step':
       progress.update(event);
+      break;
+    case 'curvature':
+      tellSharpness(event, progress);
       break;
     case 'validation': {
       const { step, trainingLoss, validationLoss, isBest } = event;

@@ -8,8 +8,10 @@ import { type FitEvent, type FitResult, fit } from '../train/fit.js';
 import { sample } from '../train/sampler.js';
 import { prepareText } from '../train/text-data.js';
 import type { Trainer } from '../train/trainer.js';
-import { beginTraining } from './begin-training.js';
+import { beginTraining, costFigures, costText } from './begin-training.js';
+import { type Fitting, tellSharpness } from './fitting.js';
 import { Interruption } from './interruption.js';
+import { requireLookedAt } from './optimizer-options.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter, createProgress, type Progress } from './progress.js';
 import { type RunSetup, setUpRun, withTextFile } from './run-setup.js';
@@ -33,19 +35,20 @@ export const train: CommandRegistration = (program, context) => {
     const setup =
       (await setUpSequences(presetOrFile, options)) ??
       (await setUpRun(presetOrFile, options, { gpu: false }));
+    requireLookedAt(options, setup.config);
     const onText = 'text' in setup;
     const progress = createProgress({ json: options.json === true, stream: context.stdout, bits: onText });
-    const opened = await openBackend(setup.config.backend);
+    const opened = await openBackend(setup.config.backend, options);
     using backend = opened.backend;
     using interruption = new Interruption(() =>
       progress.log('stopping after this step; Ctrl-C again ends without saving'),
     );
     try {
-      const { signal } = interruption;
+      const fitting = { signal: interruption.signal, curvatureEvery: options.logCurvature };
       if (onText) {
         const sized = opened.gpu ? await setUpRun(presetOrFile, options, { gpu: true }) : setup;
-        await run(sized, opened, backend, progress, signal);
-      } else await trainSequences(setup, backend, opened.reason, progress, signal);
+        await run(sized, opened, backend, progress, fitting);
+      } else await trainSequences(setup, backend, opened.reason, progress, fitting);
     } catch (error) {
       if (!(error instanceof KronogradError) || error.code !== 'ABORTED') throw error;
       const { out } = setup.config;
@@ -64,7 +67,7 @@ async function run(
   { reason }: OpenedBackend,
   backend: Backend,
   progress: Progress,
-  signal: AbortSignal,
+  fitting: Fitting,
 ): Promise<void> {
   const data = await prepareText(text, config);
   using trainer = await beginTraining(backend, config, data, resumed, progress, (trainer) =>
@@ -77,7 +80,7 @@ async function run(
     tokensPerStep: config.batch * config.unroll,
   });
   const result = await fit(trainer, {
-    signal,
+    ...fitting,
     onEvent: (event) => show(event, progress),
     save: async (checkpoint, kind) => {
       const saved = await saveCheckpoint(config.out, withTextFile(checkpoint, textFile), { kind });
@@ -89,7 +92,7 @@ async function run(
 }
 
 function describeRun(
-  { config, data, model, arenaBytes, dispatches }: Trainer,
+  { config, data, model, cost }: Trainer,
   backend: Backend,
   reason: string,
   textFile: string,
@@ -99,7 +102,6 @@ function describeRun(
   const { training, validation, vocabulary, stream, steps } = data;
   const parameters = model.parameters.size;
   const count = (value: number) => value.toLocaleString('en');
-  const mebibytes = (arenaBytes / 2 ** 20).toFixed(1);
   const epochs = (steps / stream.batchesPerEpoch).toFixed(1);
   progress.log(`backend  ${backend.description} (${reason})`, {
     event: 'backend',
@@ -125,8 +127,8 @@ function describeRun(
     parameters,
   });
   progress.log(
-    `run      ${count(steps)} steps of ${batch} x ${unroll} characters: ${epochs} epochs; ${dispatches} dispatches a step, arena ${mebibytes} MiB`,
-    { event: 'run', steps, batch, unroll, dispatches, arenaBytes },
+    `run      ${count(steps)} steps of ${batch} x ${unroll} characters: ${epochs} epochs; ${costText(cost, config)}`,
+    { event: 'run', steps, batch, unroll, ...costFigures(cost) },
   );
 }
 
@@ -134,6 +136,9 @@ function show(event: FitEvent, progress: Progress): void {
   switch (event.kind) {
     case 'step':
       progress.update(event);
+      break;
+    case 'curvature':
+      tellSharpness(event, progress);
       break;
     case 'validation': {
       const { step, trainingLoss, validationLoss, isBest } = event;

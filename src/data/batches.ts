@@ -13,8 +13,8 @@ export interface TextBatch {
   readonly inputs: Int32Array;
   /** [T, r], time-major: the character after each input. */
   readonly targets: Int32Array;
-  /** The first batch of an epoch: its streams begin, so the carried state must be reset. */
-  readonly firstOfEpoch: boolean;
+  /** Whether its streams begin, as they do with an epoch, so that the carried state must be reset. */
+  readonly resetsState: boolean;
   readonly epoch: number;
   /** Which batch this is, counted from 0 over all epochs. To resume after it, start at `position + 1`. */
   readonly position: number;
@@ -62,7 +62,7 @@ export class TextStream {
     return {
       inputs,
       targets,
-      firstOfEpoch: chunk === 0,
+      resetsState: chunk === 0,
       epoch: Math.floor(position / batchesPerEpoch),
       position,
     };

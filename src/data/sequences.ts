@@ -1,7 +1,9 @@
 /** Sequences as batches: whatever a sequence comes from, a model sees time-major inputs, targets and a mask. */
 import { KronogradError } from '../errors.js';
 import { requireInteger } from '../ranges.js';
+import { requireLength } from './masks.js';
 import { CounterRandom } from './random.js';
+import { requireSound } from './sound.js';
 
 /** Streams of a seed for what data draws, beside those of a training run. */
 export const DATA_STREAMS = { shuffle: 64, tasks: 65, traffic: 66 } as const;
@@ -28,10 +30,8 @@ export interface Slot {
   readonly batch: number;
 }
 
-/** Examples by number: the same number gives the same example, for ever. */
-export interface SequenceSource {
-  /** How many there are; Infinity for a generator. */
-  readonly count: number;
+/** What a model has to know of the sequences it sees. */
+export interface SequenceShape {
   /** T */
   readonly steps: number;
   /** f */
@@ -39,6 +39,12 @@ export interface SequenceSource {
   readonly target: TargetSpec;
   /** Whether sequences may be shorter than T. */
   readonly masked: boolean;
+}
+
+/** Examples by number: the same number gives the same example, for ever. */
+export interface SequenceSource extends SequenceShape {
+  /** How many there are; Infinity for a generator. */
+  readonly count: number;
   /** Writes an example into a batch whose numbers are all 0, and its mask all 1. */
   write(index: number, slot: Slot): void;
 }
@@ -65,8 +71,10 @@ export interface SequenceBatch {
    * not count. Always r in training.
    */
   readonly count: number;
-  /** The first batch of an epoch. Sequences are independent: no state is carried, into any batch. */
-  readonly firstOfEpoch: boolean;
+  /** Steps up to the end of the longest sequence: all T, or fewer. */
+  readonly longest: number;
+  /** Whether its sequences begin, and do not go on from the batch before: false only within segments (SegmentStream). */
+  readonly resetsState: boolean;
   readonly epoch: number;
   /** Which batch this is, counted from 0 over all epochs. To resume after it, start at `position + 1`. */
   readonly position: number;
@@ -84,14 +92,30 @@ export interface SequenceStreamOptions {
   readonly remainder?: 'drop' | 'keep';
 }
 
+/** Batches by position, epoch after epoch. */
+export interface SequenceBatches {
+  /** Of what is in a batch. */
+  readonly shape: SequenceShape;
+  /** Infinity for a generator. */
+  readonly batchesPerEpoch: number;
+  /**
+   * The batch at a position. Throws OPTION unless it is an integer of at least 0, DATA for what is not finite, no class
+   * or no mask of right-padded sequences.
+   */
+  at(position: number): SequenceBatch;
+  /** The batches at positions `start` .. `end - 1`; without an end, epoch after epoch for ever. */
+  batches(start?: number, end?: number): AsyncGenerator<SequenceBatch, void, undefined>;
+  /** One pass over the source, for evaluation; endless for a generator. */
+  epoch(): AsyncGenerator<SequenceBatch, void, undefined>;
+}
+
 /**
  * A source's sequences as batches, epoch after epoch. A batch depends on its position alone: the stream can be
  * entered anywhere. A generator's stream is one endless epoch.
  */
-export class SequenceStream {
+export class SequenceStream implements SequenceBatches {
   readonly source: SequenceSource;
   readonly batch: number;
-  /** Infinity for a generator. */
   readonly batchesPerEpoch: number;
   readonly #seed: number | undefined;
   /** The order of the epoch that was read last. */
@@ -118,7 +142,10 @@ export class SequenceStream {
     }
   }
 
-  /** The batch at a position. Throws OPTION unless it is an integer of at least 0. */
+  get shape(): SequenceShape {
+    return this.source;
+  }
+
   at(position: number): SequenceBatch {
     requireInteger(position, 'position', { min: 0 });
     const { batch, batchesPerEpoch, source } = this;
@@ -136,25 +163,25 @@ export class SequenceStream {
       const number = chunk * batch + Math.min(place, count - 1);
       source.write(this.#indexOf(number, epoch), { inputs, targets, mask, place, batch });
     }
+    const longest = requireSound({ inputs, targets, mask }, this.shape, batch);
     return {
       inputs,
       targets,
       ...(mask === undefined ? {} : { mask }),
       ...weigh(target.perStep ? (mask ?? new Float32Array(steps * batch).fill(1)) : undefined, batch, count),
       count,
-      firstOfEpoch: chunk === 0,
+      longest,
+      resetsState: true,
       epoch,
       position,
     };
   }
 
-  /** The batches at positions `start` .. `end - 1`; without an end, epoch after epoch for ever. */
   async *batches(start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<SequenceBatch, void, undefined> {
     requireInteger(start, 'start', { min: 0 });
     for (let position = start; position < end; position += 1) yield this.at(position);
   }
 
-  /** One pass over the source, for evaluation; endless for a generator. */
   epoch(): AsyncGenerator<SequenceBatch, void, undefined> {
     return this.batches(0, this.batchesPerEpoch);
   }
@@ -191,61 +218,11 @@ export function permutation(count: number, seed: number, epoch: number): Int32Ar
   return indices;
 }
 
-/** The mask [T, r] of right-padded sequences. Throws DATA for a length that is not an integer from 1 to T. */
-export function maskOfLengths(lengths: ArrayLike<number>, steps: number): Float32Array {
-  requireInteger(steps, 'steps', { min: 1 });
-  const batch = lengths.length;
-  const mask = new Float32Array(steps * batch);
-  for (let sequence = 0; sequence < batch; sequence += 1) {
-    const length = requireLength(lengths[sequence]!, steps, sequence);
-    for (let time = 0; time < length; time += 1) mask[time * batch + sequence] = 1;
-  }
-  return mask;
-}
-
-/**
- * The lengths of the sequences of a mask [T, r]. Throws SHAPE for a mask of another size; DATA for one that holds
- * anything but 0 and 1, leaves out a step before the last that counts, or leaves out a whole sequence.
- */
-export function lengthsOfMask(mask: ArrayLike<number>, steps: number, batch: number): Int32Array {
-  requireInteger(steps, 'steps', { min: 1 });
-  requireInteger(batch, 'batch', { min: 1 });
-  if (mask.length !== steps * batch) {
-    throw new KronogradError('SHAPE', `the mask has ${mask.length} numbers, not T * r = ${steps * batch}`, {
-      where: 'mask',
-      fix: `give one of shape [${steps}, ${batch}]`,
-    });
-  }
-  const lengths = new Int32Array(batch);
-  for (let sequence = 0; sequence < batch; sequence += 1) {
-    for (let time = 0; time < steps; time += 1) {
-      const value = mask[time * batch + sequence]!;
-      if (value === 0) continue;
-      const where = `mask, sequence ${sequence}, step ${time}`;
-      if (value !== 1) {
-        throw new KronogradError('DATA', `a mask holds 0 and 1, this one ${value}`, {
-          where,
-          fix: 'give weights of steps to the loss, not in the mask',
-        });
-      }
-      if (lengths[sequence] !== time) {
-        throw new KronogradError('DATA', `the mask has a hole: step ${lengths[sequence]} does not count`, {
-          where,
-          fix: 'pad sequences at their end only',
-        });
-      }
-      lengths[sequence] = time + 1;
-    }
-    requireLength(lengths[sequence]!, steps, sequence);
-  }
-  return lengths;
-}
-
 /** One sequence of a set: its steps, and what it stands for. */
 export interface LabelledSequence {
   /** [length, f], length from 1 to T. */
   readonly inputs: Float32Array | Float64Array;
-  /** A class id, or c numbers. */
+  /** A class id, or c numbers; where every step has a target, those of all steps, [length] or [length, c]. */
   readonly target: number | ArrayLike<number>;
 }
 
@@ -256,9 +233,11 @@ export interface SequenceSetOptions {
   readonly classes?: number;
   /** T: by default, the longest sequence's length. */
   readonly steps?: number;
+  /** Whether every step has a target; false unless given. */
+  readonly perStep?: boolean;
 }
 
-/** Sequences in memory, of one length or of many, each with one target. */
+/** Sequences in memory, of one length or of many, each with one target or with one at every step. */
 export class SequenceSet implements SequenceSource {
   readonly count: number;
   readonly steps: number;
@@ -271,7 +250,10 @@ export class SequenceSet implements SequenceSource {
    * Throws DATA, naming the sequence, for a number that is not finite, a length that is zero or beyond T, or a target
    * out of range; SHAPE for a part of a step or targets of different sizes.
    */
-  constructor(sequences: readonly LabelledSequence[], { features, classes, steps }: SequenceSetOptions) {
+  constructor(
+    sequences: readonly LabelledSequence[],
+    { features, classes, steps, perStep = false }: SequenceSetOptions,
+  ) {
     this.features = requireInteger(features, 'features', { min: 1 });
     if (classes !== undefined) requireInteger(classes, 'classes', { min: 2 });
     const lengths = sequences.map(({ inputs }) => inputs.length / features);
@@ -280,9 +262,9 @@ export class SequenceSet implements SequenceSource {
       'steps',
       { min: 1 },
     );
-    const size = classes ?? sizeOfTarget(sequences[0]?.target ?? 0);
+    const size = classes ?? sizeOfTarget(sequences[0]?.target ?? 0) / (perStep ? (lengths[0] ?? 1) : 1);
     this.count = sequences.length;
-    this.target = { kind: classes === undefined ? 'values' : 'classes', size, perStep: false };
+    this.target = { kind: classes === undefined ? 'values' : 'classes', size, perStep };
     this.masked = lengths.some((length) => length !== this.steps);
     this.#sequences = sequences;
     for (const [sequence, { inputs, target }] of sequences.entries()) {
@@ -294,7 +276,7 @@ export class SequenceSet implements SequenceSource {
       }
       requireLength(lengths[sequence]!, this.steps, sequence);
       requireFinite(inputs, features, sequence);
-      requireTarget(target, this.target, sequence);
+      requireTarget(target, this.target, lengths[sequence]!, sequence);
     }
   }
 
@@ -317,8 +299,11 @@ export class SequenceSet implements SequenceSource {
           (time * batch + place) * this.features,
         );
     }
-    if (typeof target === 'number') targets[place] = target;
-    else targets.set(target, place * this.target.size);
+    const { kind, size, perStep } = this.target;
+    const numbers = typeof target === 'number' ? [target] : Array.from(target);
+    const width = kind === 'classes' ? 1 : size;
+    for (let row = 0; row < (perStep ? length : 1); row += 1)
+      targets.set(numbers.slice(row * width, (row + 1) * width), (row * batch + place) * width);
   }
 }
 
@@ -336,35 +321,29 @@ function requireFinite(inputs: Float32Array | Float64Array, features: number, se
 
 function requireTarget(
   target: number | ArrayLike<number>,
-  { kind, size }: TargetSpec,
+  { kind, size, perStep }: TargetSpec,
+  length: number,
   sequence: number,
 ): void {
-  const where = `sequence ${sequence}, target`;
-  if (kind === 'classes') {
-    if (typeof target === 'number' && Number.isInteger(target) && target >= 0 && target < size) return;
-    throw new KronogradError('DATA', `${String(target)} is no class`, {
-      where,
-      fix: `give an integer from 0 to ${size - 1}`,
-    });
-  }
-  if (sizeOfTarget(target) !== size) {
-    throw new KronogradError('SHAPE', `the target has ${sizeOfTarget(target)} numbers, the first ${size}`, {
-      where,
-      fix: 'give every sequence as many',
-    });
-  }
   const numbers = typeof target === 'number' ? [target] : Array.from(target);
-  if (numbers.every((value) => Number.isFinite(value))) return;
-  throw new KronogradError('DATA', 'the target is not a finite number', {
-    where,
-    fix: 'remove or replace the value',
-  });
+  const wanted = (perStep ? length : 1) * (kind === 'classes' ? 1 : size);
+  if (numbers.length !== wanted)
+    throw new KronogradError('SHAPE', `the target has ${numbers.length} numbers, not ${wanted}`, {
+      where: `sequence ${sequence}, target`,
+      fix: perStep ? 'give as many for every step of every sequence' : 'give every sequence as many',
+    });
+  const isTarget = kind === 'classes' ? (x: number) => isClass(x, size) : Number.isFinite;
+  const bad = numbers.findIndex((x) => !isTarget(x));
+  if (bad === -1) return;
+  const step = perStep ? `, step ${Math.floor((bad * length) / wanted)}` : '';
+  throw new KronogradError(
+    'DATA',
+    kind === 'classes' ? `${numbers[bad]} is no class` : `the target ${numbers[bad]} is not a finite number`,
+    {
+      where: `sequence ${sequence}${step}, target`,
+      fix: kind === 'classes' ? `give an integer from 0 to ${size - 1}` : 'remove or replace the value',
+    },
+  );
 }
 
-function requireLength(length: number, steps: number, sequence: number): number {
-  if (Number.isInteger(length) && length >= 1 && length <= steps) return length;
-  throw new KronogradError('DATA', `a sequence cannot have ${length} steps`, {
-    where: `sequence ${sequence}`,
-    fix: `give a length from 1 to ${steps}, or leave the sequence out`,
-  });
-}
+const isClass = (x: number, size: number): boolean => Number.isInteger(x) && x >= 0 && x < size;

@@ -5,7 +5,7 @@
 import type { ActivationName } from '../cells/equations.js';
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
-import { float, type Shape, type Type } from '../program/program.js';
+import { float, type Shape, type Type, type Value } from '../program/program.js';
 import { feedForward } from './feedforward.js';
 import { LOSSES } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
@@ -70,7 +70,9 @@ export class FeedForwardModel implements Model {
       })),
     );
     const prediction = layers[last]!.z;
-    const loss = LOSSES[this.config.loss](on, prediction, batch.targets!, batch.weight!);
-    return { prediction, loss, state: {} };
+    const { loss: name } = this.config;
+    const { targets, weight } = batch as { targets: Value; weight: Value };
+    const loss = LOSSES[name](on, prediction, targets, weight);
+    return { prediction, loss, head: { name, output: prediction, targets, weight }, state: {} };
   }
 }

@@ -1,26 +1,22 @@
 /** A character language model: embedding or one-hot input, stacked recurrent layers, a linear head. */
-import { cellNamed } from '../cells/index.js';
 import type { Builder } from '../program/builder.js';
 import { int, type Shape, type Type, type Value } from '../program/program.js';
 import { meanWeight, softmaxCrossEntropy } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
+import { type Dropout, isRandom } from './noise.js';
 import { linearSpecs, Parameters } from './parameters.js';
 import {
-  type Dropout,
-  isRandom,
-  type Noise,
   outputFeatures,
   type RecurrentConfig,
+  type RecurrentOptions,
   recurrent,
+  recurrentConfig,
   recurrentSpecs,
   stateShapes,
 } from './recurrent.js';
 
-export interface LanguageModelConfig extends Noise {
-  readonly cell: string;
+export interface LanguageModelConfig extends RecurrentOptions {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
   /** Features of a learned embedding, or classes fed as one-hot vectors. */
   readonly embedding: number | 'one-hot';
 }
@@ -31,10 +27,8 @@ export class LanguageModel implements Model {
   readonly #recurrent: RecurrentConfig;
 
   constructor(readonly config: LanguageModelConfig) {
-    const { vocabulary, hidden, layers, embedding, recurrentDropout = 0, zoneout = 0 } = config;
-    const cell = cellNamed(config.cell);
-    const input = embedding === 'one-hot' ? vocabulary : embedding;
-    this.#recurrent = { cell, input, hidden, layers, recurrentDropout, zoneout };
+    const { vocabulary, embedding } = config;
+    this.#recurrent = recurrentConfig(config, { input: embedding === 'one-hot' ? vocabulary : embedding });
     this.isRandom = isRandom(config);
     this.parameters = new Parameters([
       // As PyTorch's embeddings begin.
@@ -65,9 +59,11 @@ export class LanguageModel implements Model {
   /** The mean loss over all characters, and the logits. */
   forward(on: Builder, { theta, batch, state, dropout, key }: ModelInputs): ModelOutputs {
     const { characters, targets } = batch;
-    const { logits, state: after } = this.logits(on, theta, characters!, state, { dropout, key });
-    const loss = this.loss(on, logits, targets!, meanWeight(on, targets!.type.shape));
-    return { loss, prediction: logits, state: after };
+    const { logits, state: after, ...layers } = this.logits(on, theta, characters!, state, { dropout, key });
+    const weight = meanWeight(on, targets!.type.shape);
+    const loss = this.loss(on, logits, targets!, weight);
+    const head = { name: 'softmax-cross-entropy', output: logits, targets: targets!, weight } as const;
+    return { loss, prediction: logits, head, state: after, ...layers };
   }
 
   /** Logits [T, r, vocabulary] for characters [T, r], and the state behind the last of them. */
@@ -77,18 +73,18 @@ export class LanguageModel implements Model {
     characters: Value,
     state: Readonly<Record<string, Value>>,
     training: { readonly dropout?: Dropout | undefined; readonly key?: Value | undefined } = {},
-  ): { logits: Value; state: Record<string, Value> } {
+  ): { logits: Value } & Omit<ReturnType<typeof recurrent>, 'output'> {
     const parameter = (name: string) => this.parameters.view(on, theta, name);
     const { cell, embedding } = this.config;
     const x = embedding === 'one-hot' ? characters : on.gather(parameter('embedding.weight'), characters);
-    const result = recurrent(on, this.#recurrent, {
+    const { output, ...rest } = recurrent(on, this.#recurrent, {
       x,
       state,
       parameter: (name) => parameter(`${cell}.${name}`),
       ...training,
     });
-    const logits = on.add(on.linear(result.output, parameter('head.weight')), parameter('head.bias'));
-    return { logits, state: result.state };
+    const logits = on.add(on.linear(output, parameter('head.weight')), parameter('head.bias'));
+    return { logits, ...rest };
   }
 
   /** The mean cross-entropy, in nats, of predicting `targets` [T, r]; `weight` [T, r] holds mask and average. */

@@ -59,13 +59,6 @@ export class Parameters {
     return theta;
   }
 
-  /** 1 for each element of a matrix, 0 for each of a bias: where weights decay when biases do not. */
-  matrixMask(): Float32Array {
-    const mask = new Float32Array(this.size);
-    for (const { name, shape } of this.specs) if (shape.length > 1) this.part(mask, name).fill(1);
-    return mask;
-  }
-
   #find(name: string) {
     const found = this.#offsets.get(name);
     if (found === undefined)

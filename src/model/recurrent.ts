@@ -1,8 +1,24 @@
 /** Recurrent layers: a cell run over time, stacked, in one direction or both, with PyTorch's names and layout. */
-import { type Cell, type CellSizes, outputFeatures as cellOutput, runStep } from '../cells/cell.js';
-import { KronogradError } from '../errors.js';
+import {
+  type Cell,
+  type CellSizes,
+  outputFeatures as cellOutput,
+  runStep,
+  type StepChanges,
+} from '../cells/cell.js';
+import { cellNamed } from '../cells/index.js';
 import type { Builder } from '../program/builder.js';
-import { type Shape, sizeOf, type Value } from '../program/program.js';
+import type { Shape, Value } from '../program/program.js';
+import { requireNumber } from '../ranges.js';
+import {
+  type Dropout,
+  drop,
+  dropoutMasks,
+  type LayerNoise,
+  type Noise,
+  zoneOut,
+  zoneoutDraws,
+} from './noise.js';
 import type { ParameterSpec } from './parameters.js';
 
 export interface RecurrentConfig {
@@ -24,13 +40,38 @@ export interface RecurrentConfig {
    * used, each takes what is expected of it. 0 unless given.
    */
   readonly zoneout?: number;
+  /**
+   * What the derivatives by the cells' accumulations, the arguments of their gates, are limited to inside BPTT, step by
+   * step (Sherstinsky, notes 20 and 25, which take 1; Graves 2013): no gradient then, but bounded. 0 unless given: no
+   * limit. Curvature products are those of the limited derivative.
+   */
+  readonly clipAccumulations?: number;
+  /**
+   * Whether BPTT computes the steps again instead of storing what it needs of them (Chen et al. 2016): time is cut into
+   * about sqrt(T) parts, of which only the states between them are kept, for one forward pass more. False unless given.
+   */
+  readonly recompute?: boolean | undefined;
 }
 
-export interface Dropout {
-  /** The share of a layer's outputs that the next one does not see. */
-  readonly rate: number;
-  /** int[2]: a new one for each step of training. */
-  readonly key: Value;
+/** What a model lets choose of its recurrent layers. */
+export interface RecurrentOptions
+  extends Noise,
+    Pick<RecurrentConfig, 'hidden' | 'layers' | 'clipAccumulations' | 'recompute'> {
+  /** By its name in `src/cells/index.ts`. */
+  readonly cell: string;
+  /** Of `multi-head-lstm`, which has 4 unless given. */
+  readonly heads?: number | undefined;
+}
+
+/** @throws KronogradError OPTION for an unknown cell, and for heads of a cell that has none. */
+export function recurrentConfig(
+  options: RecurrentOptions,
+  sizes: Pick<RecurrentConfig, 'input' | 'bidirectional' | 'projection'>,
+): RecurrentConfig {
+  const { cell, heads, hidden, layers, recurrentDropout = 0, zoneout = 0 } = options;
+  const { clipAccumulations = 0, recompute = false } = options;
+  const bptt = { recurrentDropout, zoneout, clipAccumulations, recompute };
+  return { cell: cellNamed(cell, { heads }), ...sizes, hidden, layers, ...bptt };
 }
 
 export interface RecurrentInputs {
@@ -47,10 +88,6 @@ export interface RecurrentInputs {
   /** In training, for recurrent dropout and zoneout. int[2]: a new one for each step of training. */
   readonly key?: Value | undefined;
 }
-
-/** What reads a key in training, besides dropout between layers. */
-export const isRandom = ({ recurrentDropout = 0, zoneout = 0 }: Noise): boolean =>
-  recurrentDropout > 0 || zoneout > 0;
 
 const directionsOf = (config: RecurrentConfig) => (config.bidirectional ? ['', '_reverse'] : ['']);
 
@@ -96,14 +133,18 @@ export function stateShapes(config: RecurrentConfig, r: number): Record<string, 
   return Object.fromEntries(Object.entries(parts).map(([name, features]) => [name, [count, r, features]]));
 }
 
-/** All layers: the last one's output [T, r, directions * features], zero on masked steps, and the final state. */
+/**
+ * All layers: what each puts out, [T, r, directions * features], zero on masked steps, the last one's once more as
+ * `output`, the final state, and each layer and direction as it ran.
+ */
 export function recurrent(
   on: Builder,
   config: RecurrentConfig,
   inputs: RecurrentInputs,
-): { output: Value; state: Record<string, Value> } {
+): { output: Value; state: Record<string, Value>; layers: StackedLayer[] } {
   const suffixes = directionsOf(config);
   const finals: Record<string, Value[]> = {};
+  const layers: StackedLayer[] = [];
   let x = inputs.x;
   for (let layer = 0; layer < config.layers; layer++) {
     const results = suffixes.map((suffix, d) => {
@@ -119,11 +160,12 @@ export function recurrent(
         names.map((n) => [n, inputs.parameter(`${n}_l${layer}${suffix}`)]),
       );
       const direction = d === 0 ? 1 : -1;
-      const { recurrentDropout, zoneout } = config;
+      const { recurrentDropout, zoneout, clipAccumulations, recompute } = config;
       const noise = { recurrentDropout, zoneout, key: inputs.key, index };
       const result = recurrentLayer(on, config.cell, {
-        ...{ x, state, parameters, direction, mask: inputs.mask, noise },
+        ...{ x, state, parameters, direction, mask: inputs.mask, noise, clipAccumulations, recompute },
       });
+      layers.push({ ...result, name: `layer ${layer}${suffix.replace('_', ', ')}` });
       for (const [name, value] of Object.entries(result.state)) (finals[name] ??= []).push(value);
       return result.output;
     });
@@ -139,19 +181,7 @@ export function recurrent(
       ),
     ]),
   );
-  return { output: x, state };
-}
-
-export interface Noise {
-  readonly recurrentDropout?: number | undefined;
-  readonly zoneout?: number | undefined;
-}
-
-export interface LayerNoise extends Noise {
-  /** int[2] in training; absent when the model is used. */
-  readonly key?: Value | undefined;
-  /** Which layer and direction of a stack: layers of different indices draw independently. */
-  readonly index: number;
+  return { output: x, state, layers };
 }
 
 export interface LayerInputs {
@@ -164,129 +194,133 @@ export interface LayerInputs {
   /** Quantities of the step, by name, whose values at every step are wanted. */
   readonly observe?: readonly string[];
   readonly noise?: LayerNoise | undefined;
+  /** As in RecurrentConfig. */
+  readonly clipAccumulations?: number | undefined;
+  readonly recompute?: boolean | undefined;
 }
 
-export interface LayerResult {
+/** A layer as it ran: its results, and what each step of it saw. */
+export interface LayerResult extends Pick<LayerInputs, 'parameters' | 'mask'> {
+  readonly cell: Cell;
+  readonly direction: 1 | -1;
+  readonly zoneout: number;
+  /** What the steps see of the input, [T, r, window * n] or classes [T, r]. */
+  readonly x: Value;
   /** [T, r, features], zero on masked steps. */
   readonly output: Value;
   /** The state behind each sequence's end. */
   readonly state: Record<string, Value>;
   /** What was to be observed, [T, r, features]. */
   readonly observed: Record<string, Value>;
+  /** The state between the steps, [T + 1, r, features]: slot t is that between steps t - 1 and t. */
+  readonly states: () => Record<string, Value>;
+}
+
+/** A layer of a stack. */
+export interface StackedLayer extends LayerResult {
+  /** `layer 0`, or `layer 0, reverse`. */
+  readonly name: string;
 }
 
 /** One cell over time, in one direction. */
 export function recurrentLayer(on: Builder, cell: Cell, inputs: LayerInputs): LayerResult {
   const { x, state, parameters, direction = 1, mask, observe = [], noise } = inputs;
+  const { clipAccumulations = 0, recompute = false } = inputs;
   const stateNames = Object.keys(state);
   const parameterNames = Object.keys(parameters);
   const name = (names: string[], values: readonly Value[]) =>
     Object.fromEntries(names.map((n, i) => [n, values[i]!]));
+  requireNumber(clipAccumulations, 'clipAccumulations', { min: 0 });
   const seen = cell.window > 1 ? lookAhead(on, x, cell.window, mask) : x;
   const length = x.type.shape[0]!;
   const masks = noise ? dropoutMasks(on, cell, state, noise) : {};
   const zones = noise ? zoneoutDraws(on, state, length, noise) : [];
-  const scan = on.scan(
-    {
-      length,
-      direction,
-      constants: [...Object.values(parameters), ...Object.values(masks)],
-      initial: Object.values(state),
-      xs: [seen, ...zones, ...(mask ? [mask] : [])],
-    },
-    (body, { constants, carries, xs }) => {
-      const before = name(stateNames, carries);
-      const dropped = Object.fromEntries(
-        Object.keys(masks).map((n, i) => [n, body.mul(before[n]!, constants[parameterNames.length + i]!)]),
-      );
-      const next = runStep(cell, body, xs[0]!, before, name(parameterNames, constants), dropped);
-      const zoned = zoneOut(
-        body,
-        { before, next, draws: xs.slice(1, 1 + zones.length) },
-        noise?.zoneout ?? 0,
-      );
-      const given = mask && xs[1 + zones.length]!;
-      const keep = given && body.reshape(given, [given.type.shape[0]!, 1]);
-      // Past a sequence's end the state is held (math.md 0.5).
-      const held = stateNames.map((n) =>
-        keep ? body.call('select', keep, zoned[n]!, before[n]!) : zoned[n]!,
-      );
-      const current = { ...next, ...name(stateNames, held) };
-      return { carries: held, stacks: [cell.output, ...observe].map((n) => current[n]!) };
-    },
-  );
-  const [stack, ...observed] = scan.stacks as [Value, ...Value[]];
-  const output = mask ? on.mul(stack, on.reshape(mask, [...mask.type.shape, 1])) : stack;
-  return { output, state: name(stateNames, scan.finals), observed: name([...observe], observed) };
-}
-
-/**
- * Streams of the generator. Dropout behind layer l draws from stream l; what is drawn inside a layer comes from above
- * all of those, and there a stream is one use, one layer and direction, and one part of the state.
- */
-const STREAMS = { recurrentDropout: 2 ** 28, zoneout: 2 ** 29 };
-const MOST_PARTS = 16;
-
-function streamOf(use: keyof typeof STREAMS, index: number, part: number): number {
-  if (part >= MOST_PARTS || index >= 2 ** 20)
-    throw new KronogradError(
-      'OPTION',
-      'more layers or parts of the state than the generator has streams for',
+  const zoneout = noise?.zoneout ?? 0;
+  const xs = [seen, ...zones, ...(mask ? [mask] : [])];
+  const scan = (initial: readonly Value[], from: number, to: number) =>
+    on.scan(
       {
-        where: use,
-        fix: 'leave it out, or use fewer layers',
+        length: to - from,
+        direction,
+        constants: [...Object.values(parameters), ...Object.values(masks)],
+        initial,
+        xs: xs.map((v) => on.slice(v, 0, from, to - from)),
+        recompute,
+      },
+      (body, { constants, carries, xs }) => {
+        const before = name(stateNames, carries);
+        const dropped = Object.fromEntries(
+          Object.keys(masks).map((n, i) => [n, body.mul(before[n]!, constants[parameterNames.length + i]!)]),
+        );
+        const next = layerStep(body, cell, {
+          ...{ x: xs[0]!, state: before, parameters: name(parameterNames, constants) },
+          ...{ dropped, clipAccumulations, zoneout, draws: xs.slice(1, 1 + zones.length) },
+        });
+        const given = mask && xs[1 + zones.length]!;
+        const keep = given && body.reshape(given, [given.type.shape[0]!, 1]);
+        // Past a sequence's end the state is held (math.md 0.5).
+        const held = stateNames.map((n) =>
+          keep ? body.call('select', keep, next[n]!, before[n]!) : next[n]!,
+        );
+        const current = { ...next, ...name(stateNames, held) };
+        return { carries: held, stacks: [cell.output, ...observe].map((n) => current[n]!) };
       },
     );
-  return STREAMS[use] + index * MOST_PARTS + part;
+  const segments = segmentsOf(length, recompute ? Math.round(Math.sqrt(length)) : 1);
+  let carried: readonly Value[] = Object.values(state);
+  const run = (direction === 1 ? segments : segments.reverse()).map(([from, to]) => {
+    const result = scan(carried, from, to);
+    carried = result.finals;
+    return result;
+  });
+  const inTime = direction === 1 ? run : run.reverse();
+  const [stack, ...observed] = [cell.output, ...observe].map((_, i) =>
+    on.concat(
+      inTime.map(({ stacks }) => stacks[i]!),
+      0,
+    ),
+  ) as [Value, ...Value[]];
+  /** Of a part of the state, by its place: what each segment has but the last one's end, and that. */
+  const history = (carry: number) => {
+    const parts = inTime.map(({ node }) => on.port(node, { kind: 'history', carry }));
+    const rest = parts.slice(0, -1).map((part) => on.slice(part, 0, 0, part.type.shape[0]! - 1));
+    return on.concat([...rest, ...parts.slice(-1)], 0);
+  };
+  return {
+    ...{ cell, x: seen, parameters, direction, mask, zoneout },
+    output: mask ? on.mul(stack, on.reshape(mask, [...mask.type.shape, 1])) : stack,
+    state: name(stateNames, carried),
+    observed: name([...observe], observed),
+    states: () =>
+      name(
+        stateNames,
+        stateNames.map((_, carry) => history(carry)),
+      ),
+  };
 }
 
-/** For each part of the state that products see in part: 0 where it is dropped, scaled up where it stays. */
-function dropoutMasks(
-  on: Builder,
-  cell: Cell,
-  state: Readonly<Record<string, Value>>,
-  { recurrentDropout: rate = 0, key, index }: LayerNoise,
-): Record<string, Value> {
-  if (rate === 0 || key === undefined) return {};
-  const names = cell.output in state ? [cell.output] : Object.keys(state);
-  return Object.fromEntries(
-    names.map((n, part) => {
-      const uniform = draw(on, key, state[n]!.type.shape, streamOf('recurrentDropout', index, part));
-      const isDropped = on.call('greater', on.constant(rate), uniform);
-      return [n, on.call('select', isDropped, on.constant(0), on.constant(1 / (1 - rate)))];
-    }),
-  );
+/** [from, to) of `count` parts of about one length. */
+function segmentsOf(length: number, count: number): [from: number, to: number][] {
+  const at = (i: number) => Math.round((i * length) / count);
+  return Array.from({ length: count }, (_, i) => [at(i), at(i + 1)]);
 }
 
-/** For each part of the state, in training: a draw [T, r, features] for each unit and step. */
-function zoneoutDraws(
-  on: Builder,
-  state: Readonly<Record<string, Value>>,
-  length: number,
-  { zoneout: rate = 0, key, index }: LayerNoise,
-): Value[] {
-  if (rate === 0 || key === undefined) return [];
-  return Object.values(state).map((before, part) =>
-    draw(on, key, [length, ...before.type.shape], streamOf('zoneout', index, part)),
-  );
+export interface LayerStep extends StepChanges {
+  /** [r, window * n], or classes [r]. */
+  readonly x: Value;
+  /** Each part of the state before the step, [r, features]. */
+  readonly state: Readonly<Record<string, Value>>;
+  readonly parameters: Readonly<Record<string, Value>>;
+  readonly zoneout?: number | undefined;
+  /** For each part of the state, in training, what zoneout draws. */
+  readonly draws?: readonly Value[];
 }
 
-/** The state of which each unit keeps its value with probability `rate`; without draws, the mean of that. */
-function zoneOut(
-  on: Builder,
-  step: { before: Record<string, Value>; next: Record<string, Value>; draws: readonly Value[] },
-  rate: number,
-): Record<string, Value> {
-  const { before, next, draws } = step;
-  return Object.fromEntries(
-    Object.entries(before).map(([n, old], i) => {
-      if (rate === 0) return [n, next[n]!];
-      const uniform = draws[i];
-      if (uniform === undefined)
-        return [n, on.add(next[n]!, on.mul(on.constant(rate), on.sub(old, next[n]!)))];
-      return [n, on.call('select', on.call('greater', on.constant(rate), uniform), old, next[n]!)];
-    }),
-  );
+/** One step of a layer: every quantity of the cell by its name, the state as the next step finds it. */
+export function layerStep(on: Builder, cell: Cell, step: LayerStep): Record<string, Value> {
+  const { x, state, parameters, zoneout = 0, draws = [], ...changes } = step;
+  const next = runStep(cell, on, x, state, parameters, changes);
+  return { ...next, ...zoneOut(on, { before: state, next, draws }, zoneout) };
 }
 
 /** [T, r, n] -> [T, r, window * n]: each step beside those that follow it, zero behind a sequence's end. */
@@ -299,21 +333,4 @@ function lookAhead(on: Builder, x: Value, window: number, mask: Value | undefine
     return on.concat([on.slice(valid, 0, l, length - l), on.full([l, r, n], 0)], 0);
   });
   return on.concat(ahead, 2);
-}
-
-/** Inverted dropout: what stays is scaled up, so that nothing changes when the model is used. */
-function drop(on: Builder, x: Value, { rate, key }: Dropout, stream: number): Value {
-  const uniform = draw(on, key, x.type.shape, stream);
-  return on.call(
-    'select',
-    on.call('greater', on.constant(rate), uniform),
-    on.constant(0),
-    on.mul(x, on.constant(1 / (1 - rate))),
-  );
-}
-
-/** Uniform numbers in [0, 1). */
-function draw(on: Builder, key: Value, shape: Shape, stream: number): Value {
-  if (sizeOf(shape) > 2 ** 32) throw new Error('more elements than the generator can count');
-  return on.random(key, shape, stream);
 }

@@ -2,33 +2,31 @@
  * Sequences in, one output or one for each step out: recurrent layers of any cell and a linear head, with dot-product
  * attention between them or without.
  */
-import { cellNamed } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { float, int, type Shape, type Type, type Value } from '../program/program.js';
+import { requireInteger } from '../ranges.js';
 import { attendToPast } from './attention.js';
 import { LOSSES } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
+import { isRandom } from './noise.js';
 import { linearSpecs, Parameters } from './parameters.js';
 import {
-  isRandom,
-  type Noise,
   outputFeatures,
   type RecurrentConfig,
+  type RecurrentOptions,
   recurrent,
+  recurrentConfig,
   recurrentSpecs,
   stateShapes,
 } from './recurrent.js';
 import { type SequenceTargets, targetTypes } from './sequence-targets.js';
 
-export interface SequenceModelConfig extends SequenceTargets, Noise {
-  readonly cell: string;
+export interface SequenceModelConfig extends SequenceTargets, RecurrentOptions {
   /** Features of a step; of a one-hot input, the number of classes. */
   readonly features: number;
   /** Steps are classes, fed as one-hot vectors. */
   readonly oneHot?: boolean;
-  readonly hidden: number;
-  readonly layers: number;
   readonly bidirectional?: boolean;
   /** Features of the projected output of each layer; 0 or absent: no projection. */
   readonly projection?: number;
@@ -39,6 +37,13 @@ export interface SequenceModelConfig extends SequenceTargets, Noise {
   readonly attention?: boolean;
   /** Whether sequences may end before T: a batch then has a mask. */
   readonly masked?: boolean;
+  /** Whether a batch goes on from the state that the one before has left, as segments of long sequences do. */
+  readonly carried?: boolean;
+  /**
+   * The steps t = a..tau that the loss is a sum over (Naumov, section 4; math.md section 3), counted from 1, with the
+   * weights that a batch has for them: 1/r each for the paper's loss. All T unless given.
+   */
+  readonly lossSteps?: { readonly a: number; readonly tau: number };
 }
 
 export class SequenceModel implements Model {
@@ -46,18 +51,29 @@ export class SequenceModel implements Model {
   readonly isRandom: boolean;
   readonly #recurrent: RecurrentConfig;
 
-  /** @throws KronogradError OPTION for an unknown cell, and for attention to the past in both directions of time. */
+  /**
+   * @throws KronogradError OPTION for an unknown cell, for attention to the past in both directions of time, for a
+   * carried state where time has both directions or attention reaches back over a batch's beginning, and for loss steps
+   * that are no part of a sequence or of a model with one target.
+   */
   constructor(readonly config: SequenceModelConfig) {
-    const { features, hidden, layers, bidirectional = false, projection = 0, attention = false } = config;
+    const { features, bidirectional = false, projection = 0, attention = false, carried = false } = config;
     if (attention && bidirectional)
       throw new KronogradError('OPTION', 'attention to the steps so far has one direction of time', {
         where: 'bidirectional',
         fix: 'leave out either of the two',
       });
-    const cell = cellNamed(config.cell);
-    const { recurrentDropout = 0, zoneout = 0 } = config;
-    const sizes = { input: features, hidden, layers, bidirectional, projection };
-    this.#recurrent = { cell, ...sizes, recurrentDropout, zoneout };
+    if (carried && (attention || bidirectional))
+      throw new KronogradError(
+        'OPTION',
+        'a state can only be carried on in one direction, and without attention',
+        {
+          where: attention ? 'attention' : 'bidirectional',
+          fix: 'begin each segment with a state of zero, or leave it out',
+        },
+      );
+    requireLossSteps(config);
+    this.#recurrent = recurrentConfig(config, { input: features, bidirectional, projection });
     this.isRandom = isRandom(config);
     this.parameters = new Parameters([
       ...recurrentSpecs(this.#recurrent),
@@ -65,14 +81,22 @@ export class SequenceModel implements Model {
     ]);
   }
 
-  /** Sequences are independent: each begins with a state of zero. */
-  stateShapes(): Record<string, Shape> {
-    return {};
+  /** None where sequences are independent: each begins with a state of zero then. */
+  stateShapes(r: number): Record<string, Shape> {
+    return this.config.carried ? stateShapes(this.#recurrent, r) : {};
   }
 
-  /** `inputs` [T, r, n], or classes [T, r]; `mask` [T, r] where sequences may end early; targets and weight. */
+  /**
+   * `inputs` [T, r, n], or classes [T, r]; `mask` [T, r] where sequences may end early; targets and weight.
+   * @throws KronogradError SHAPE for fewer steps than the loss is a sum over.
+   */
   batchTypes(T: number, r: number): Record<string, Type> {
-    const { features, oneHot, masked } = this.config;
+    const { features, oneHot, masked, lossSteps } = this.config;
+    if (lossSteps !== undefined && lossSteps.tau > T)
+      throw new KronogradError('SHAPE', `the loss is a sum up to step ${lossSteps.tau}, of ${T} steps`, {
+        where: 'lossSteps',
+        fix: `give sequences of at least ${lossSteps.tau} steps`,
+      });
     return {
       inputs: oneHot ? int(T, r) : float(T, r, features),
       ...(masked ? { mask: float(T, r) } : {}),
@@ -80,17 +104,18 @@ export class SequenceModel implements Model {
     };
   }
 
-  forward(on: Builder, { theta, batch, dropout, key }: ModelInputs): ModelOutputs {
-    const { cell, perStep } = this.config;
+  forward(on: Builder, { theta, batch, state: before, dropout, key }: ModelInputs): ModelOutputs {
+    const { cell, perStep, carried = false } = this.config;
     const parameter = (name: string) => this.parameters.view(on, theta, name);
     const { inputs: x, mask } = batch;
     const r = x!.type.shape[1]!;
-    const state = Object.fromEntries(
-      Object.entries(stateShapes(this.#recurrent, r)).map(([name, shape]) => [name, on.full(shape, 0)]),
-    );
-    const { output } = recurrent(on, this.#recurrent, {
+    const zero = () =>
+      Object.fromEntries(
+        Object.entries(stateShapes(this.#recurrent, r)).map(([name, shape]) => [name, on.full(shape, 0)]),
+      );
+    const { output, layers, state } = recurrent(on, this.#recurrent, {
       x: x!,
-      state,
+      state: carried ? before : zero(),
       parameter: (name) => parameter(`${cell}.${name}`),
       mask,
       dropout,
@@ -99,8 +124,19 @@ export class SequenceModel implements Model {
     const read = this.config.attention ? attendToPast(on, output).Z : output;
     const z = perStep ? read : this.#atEnds(on, read, mask);
     const prediction = on.add(on.linear(z, parameter('head.weight')), parameter('head.bias'));
-    const loss = LOSSES[this.config.loss](on, prediction, batch.targets!, batch.weight!);
-    return { prediction, loss, state: {} };
+    const { loss: name } = this.config;
+    const [counted, targets, weight] = [prediction, batch.targets!, batch.weight!].map((v) =>
+      this.#counted(on, v),
+    ) as [Value, Value, Value];
+    const loss = LOSSES[name](on, counted, targets, weight);
+    const head = { name, output: counted, targets, weight };
+    return { prediction, loss, head, layers, state: carried ? state : {} };
+  }
+
+  /** The steps of [T, ...] that the loss is a sum over. */
+  #counted(on: Builder, v: Value): Value {
+    const { lossSteps } = this.config;
+    return lossSteps ? on.slice(v, 0, lossSteps.a - 1, lossSteps.tau - lossSteps.a + 1) : v;
   }
 
   /**
@@ -118,6 +154,17 @@ export class SequenceModel implements Model {
     const ends = bidirectional ? on.call('select', forwards, last, first) : last;
     return on.sum(on.mul(output, ends), [0]);
   }
+}
+
+function requireLossSteps({ lossSteps, perStep }: SequenceModelConfig): void {
+  if (lossSteps === undefined) return;
+  if (!perStep)
+    throw new KronogradError('OPTION', 'the loss of one output for a whole sequence is no sum over steps', {
+      where: 'lossSteps',
+      fix: 'leave it out, or give a target at every step',
+    });
+  requireInteger(lossSteps.a, 'lossSteps.a', { min: 1 });
+  requireInteger(lossSteps.tau, 'lossSteps.tau', { min: lossSteps.a });
 }
 
 /** 1 at the last step of each sequence of a mask [T, r], as [T, r, 1]. */

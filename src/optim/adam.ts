@@ -3,14 +3,14 @@
  *
  *     m = b1 m + (1 - b1) g      v = b2 v + (1 - b2) g^2      theta -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)
  */
-import { type Optimizer, withDecay } from './optimizer.js';
+import { decayed, type Optimizer, withDecay } from './optimizer.js';
 
 export interface AdamOptions {
   readonly beta1?: number;
   readonly beta2?: number;
   readonly epsilon?: number;
   readonly weightDecay?: number;
-  /** AdamW: theta shrinks by lr * weightDecay instead of the decay joining the gradient. */
+  /** AdamW: theta shrinks by lr * weightDecay * theta instead of the decay joining the gradient. */
   readonly decoupled?: boolean;
 }
 
@@ -22,18 +22,21 @@ export function adam(options: AdamOptions = {}): Optimizer {
     scalars: (step, learningRate) => ({
       stepSize: learningRate / (1 - beta1 ** step),
       rootCorrection: Math.sqrt(1 - beta2 ** step),
-      decay: decoupled ? 1 - learningRate * weightDecay : 1,
+      // Of decay, which the correction of the mean does not concern.
+      decayCorrection: 1 - beta1 ** step,
     }),
     update(on, at) {
-      const { theta, slots, scalars, decays } = at;
+      const { theta, slots, scalars } = at;
       const c = (x: number) => on.constant(x);
       const g = decoupled ? at.gradient : withDecay(on, at, weightDecay);
       const m = on.add(on.mul(slots.m!, c(beta1)), on.mul(g, c(1 - beta1)));
       const v = on.add(on.mul(slots.v!, c(beta2)), on.mul(on.mul(g, g), c(1 - beta2)));
       const root = on.add(on.call('div', on.call('sqrt', v), scalars.rootCorrection!), c(epsilon));
-      const step = on.mul(on.call('div', m, root), scalars.stepSize!);
-      const kept = decays ? on.call('select', decays, scalars.decay!, c(1)) : scalars.decay!;
-      return { theta: on.sub(decoupled ? on.mul(theta, kept) : theta, step), slots: { m, v } };
+      const direction = on.call('div', m, root);
+      const decay = decoupled ? decayed(on, at, weightDecay) : null;
+      const whole = decay ? on.add(direction, on.mul(decay, scalars.decayCorrection!)) : direction;
+      const step = on.mul(whole, scalars.stepSize!);
+      return { theta: on.sub(theta, step), slots: { m, v } };
     },
   };
 }

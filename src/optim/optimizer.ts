@@ -6,7 +6,10 @@ export interface Optimizer {
   readonly name: string;
   /** Vectors of theta's size that it keeps between steps; all start at zero. */
   readonly slots: readonly string[];
-  /** Scalars that change from step to step, for step = 1, 2, ... and the scheduled learning rate. */
+  /**
+   * Scalars that change from step to step, for step = 1, 2, ... and the scheduled learning rate. Steps are proportional
+   * to one of them, `stepSize`, and that to the learning rate.
+   */
   readonly scalars: (step: number, learningRate: number) => Readonly<Record<string, number>>;
   /** The new theta and slots. */
   readonly update: (on: Builder, at: UpdateInputs) => { theta: Value; slots: Record<string, Value> };
@@ -16,26 +19,31 @@ export interface UpdateInputs {
   readonly theta: Value;
   readonly gradient: Value;
   readonly slots: Readonly<Record<string, Value>>;
+  /** `stepSize` may be of theta's size instead: one for each element. */
   readonly scalars: Readonly<Record<string, Value>>;
-  /** Of theta's size: 1 where weights decay and 0 where they do not. Absent: all decay. */
-  readonly decays?: Value | undefined;
+  /** Of theta's size: the weight decay of each element. Absent: the optimizer's own for all of them. */
+  readonly weightDecays?: Value | undefined;
 }
 
-/** The gradient of the loss with an L2 penalty: g + weightDecay * theta, where theta decays. */
-export function withDecay(
+/** theta times its weight decay; null where nothing decays. */
+export function decayed(
   on: Builder,
-  { gradient, theta, decays }: UpdateInputs,
+  { theta, weightDecays }: UpdateInputs,
   weightDecay: number,
-): Value {
-  if (weightDecay === 0) return gradient;
-  const penalty = on.mul(theta, on.constant(weightDecay));
-  return on.add(gradient, decays ? on.mul(penalty, decays) : penalty);
+): Value | null {
+  if (weightDecays === undefined && weightDecay === 0) return null;
+  return on.mul(theta, weightDecays ?? on.constant(weightDecay));
+}
+
+/** The gradient of the loss with an L2 penalty: g + weightDecay * theta. */
+export function withDecay(on: Builder, at: UpdateInputs, weightDecay: number): Value {
+  const penalty = decayed(on, at, weightDecay);
+  return penalty === null ? at.gradient : on.add(at.gradient, penalty);
 }
 
 /** Every element of the gradient limited to -limit .. limit; 0: left as it is. */
 export function clipByValue(on: Builder, gradient: Value, limit: number): Value {
-  if (limit === 0) return gradient;
-  return on.call('max', on.constant(-limit), on.call('min', on.constant(limit), gradient));
+  return limit === 0 ? gradient : on.clamp(gradient, limit);
 }
 
 /** The gradient scaled down to a norm of at most `limit`, and the norm it had: max|g| untouched below it. */

@@ -24,7 +24,7 @@ export function rmsProp(options: RmsPropOptions = {}): Optimizer {
   return {
     name: 'rmsprop',
     slots: ['v', ...(centered ? ['mean'] : []), ...(momentum > 0 ? ['b'] : [])],
-    scalars: (_, learningRate) => ({ learningRate }),
+    scalars: (_, learningRate) => ({ stepSize: learningRate }),
     update(on, at) {
       const { theta, slots, scalars } = at;
       const average = (before: Value, x: Value) =>
@@ -42,7 +42,7 @@ export function rmsProp(options: RmsPropOptions = {}): Optimizer {
         after.b = on.add(on.mul(slots.b!, on.constant(momentum)), direction);
         direction = after.b;
       }
-      return { theta: on.sub(theta, on.mul(direction, scalars.learningRate!)), slots: after };
+      return { theta: on.sub(theta, on.mul(direction, scalars.stepSize!)), slots: after };
     },
   };
 }

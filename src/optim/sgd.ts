@@ -15,7 +15,7 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOpti
   return {
     name: momentum === 0 ? 'sgd' : nesterov ? 'nesterov' : 'momentum',
     slots: momentum === 0 ? [] : ['v'],
-    scalars: (_, learningRate) => ({ learningRate }),
+    scalars: (_, learningRate) => ({ stepSize: learningRate }),
     update(on, at) {
       const { theta, slots, scalars } = at;
       const g = withDecay(on, at, weightDecay);
@@ -23,7 +23,7 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOpti
       const v = slots.v && on.add(on.mul(slots.v, mu), g);
       const direction = v === undefined ? g : nesterov ? on.add(g, on.mul(v, mu)) : v;
       return {
-        theta: on.sub(theta, on.mul(direction, scalars.learningRate!)),
+        theta: on.sub(theta, on.mul(direction, scalars.stepSize!)),
         slots: v === undefined ? ({} as Record<string, Value>) : { v },
       };
     },

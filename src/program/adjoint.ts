@@ -165,7 +165,7 @@ function reverseNode(
       return;
     }
     case 'reshape':
-      whole(x, on.reshape(z, x.type.shape));
+      whole(x, on.reshape(op.adjointLimit === undefined ? z : on.clamp(z, op.adjointLimit), x.type.shape));
       return;
     case 'broadcast':
       whole(x, unbroadcast(on, z, x.type.shape));
@@ -265,6 +265,7 @@ function reverseScan(
   const initial = travelling.map((i) => atFinal.get(i) ?? on.full(carryOutputs[i]!.type.shape, 0));
   const wantedConstants = primalInputs.constants.filter((v) => within.has(v));
   const wantedXs = primalInputs.xs.filter((v) => within.has(v));
+  const source = op.recompute ? on.scanAgain(node) : node;
 
   const result = on.scan(
     {
@@ -275,7 +276,7 @@ function reverseScan(
       xs: atStep.map((s) => s.stacked),
     },
     (inner, { constants, carries, xs }) => {
-      const residuals = new Residuals(on, node, inner);
+      const residuals = new Residuals(on, source, inner);
       const seeds: Seed[] = [
         ...travelling.map((carry, k) => ({ value: carryOutputs[carry]!, adjoint: carries[k]! })),
         ...atStep.map((s, k) => ({ value: op.body.outputs[s.output]!, adjoint: xs[k]! })),

@@ -1,5 +1,6 @@
 /** Builds programs: checks shapes, merges equal nodes, and simplifies what algebra makes plain. */
 import { KronogradError } from '../errors.js';
+import { requireNumber } from '../ranges.js';
 import { type Algebra, type FunctionName, functions } from './functions.js';
 import {
   bodyInputs,
@@ -12,6 +13,7 @@ import {
   type ScanPort,
   type Shape,
   sameShape,
+  scanInputs,
   sizeOf,
   type Type,
   typeText,
@@ -27,6 +29,8 @@ export interface ScanSpec {
   readonly initial: readonly Value[];
   /** Each [length, ...]. */
   readonly xs: readonly Value[];
+  /** Whether its adjoint computes the steps again instead of storing what it needs of them: less memory, more work. */
+  readonly recompute?: boolean;
 }
 
 export interface StepInputs {
@@ -124,6 +128,11 @@ export class Builder implements Algebra<Value> {
     return this.call('mul', a, b);
   }
 
+  /** Each element limited to -limit .. limit. */
+  clamp(x: Value, limit: number): Value {
+    return this.call('max', this.constant(-limit), this.call('min', this.constant(limit), x));
+  }
+
   /** [m,k] x [k,n], or the same in batches; a flag says that an operand is stored transposed. */
   gemm(a: Value, b: Value, { transA = false, transB = false } = {}): Value {
     return this.#node({ kind: 'gemm', transA, transB }, [a, b]);
@@ -151,8 +160,20 @@ export class Builder implements Algebra<Value> {
 
   reshape(x: Value, shape: Shape): Value {
     if (sameShape(x.type.shape, shape)) return x;
-    if (x.node.op.kind === 'reshape') return this.reshape(x.node.inputs[0]!, shape);
+    const { op, inputs } = x.node;
+    if (op.kind === 'reshape' && op.adjointLimit === undefined) return this.reshape(inputs[0]!, shape);
     return this.#node({ kind: 'reshape', shape: [...shape] }, [x]);
+  }
+
+  /**
+   * x, whose adjoint is limited to -limit .. limit in each element: clipping of derivatives inside BPTT. Its tangent is
+   * x's own. What the adjoint gives is then the derivative of nothing, and its tangent, a Hessian-vector product
+   * otherwise, is that of the limited derivative: 0 where it is clipped.
+   * @throws KronogradError OPTION unless the limit is above 0.
+   */
+  clipAdjoint(x: Value, limit: number): Value {
+    requireNumber(limit, 'limit', { above: 0 });
+    return this.#node({ kind: 'reshape', shape: x.type.shape, adjointLimit: limit }, [x]);
   }
 
   broadcast(x: Value, shape: Shape): Value {
@@ -162,6 +183,12 @@ export class Builder implements Algebra<Value> {
 
   transpose(x: Value, permutation: readonly number[]): Value {
     if (permutation.every((p, i) => p === i)) return x;
+    const { op, inputs } = x.node;
+    if (op.kind === 'transpose')
+      return this.transpose(
+        inputs[0]!,
+        permutation.map((p) => op.permutation[p]!),
+      );
     return this.#node({ kind: 'transpose', permutation: [...permutation] }, [x]);
   }
 
@@ -207,7 +234,7 @@ export class Builder implements Algebra<Value> {
    * @throws KronogradError SHAPE when a carry changes its shape or an x is not [length, ...].
    */
   scan(spec: ScanSpec, step: (body: Builder, inputs: StepInputs) => StepOutputs): ScanResult {
-    const { length, direction = 1, constants, initial, xs } = spec;
+    const { length, direction = 1, constants, initial, xs, recompute = false } = spec;
     for (const x of xs)
       if (x.type.shape[0] !== length)
         throw new KronogradError('SHAPE', `scan over ${length} steps was given ${typeText(x.type)}`, {
@@ -242,6 +269,7 @@ export class Builder implements Algebra<Value> {
         nodes: body.nodes,
         outputs: [...result.carries],
       },
+      recompute,
       ports: [],
     };
     const outer = [...allConstants.map((c) => c.outer), ...initial, ...allXs.map((x) => x.outer)];
@@ -293,6 +321,17 @@ export class Builder implements Algebra<Value> {
       inputs,
       node.outputs.map((o) => o.type),
     ).outputs;
+  }
+
+  /** A scan once more, with nothing in common with the first but what it is given: what that stored is not needed. */
+  scanAgain(node: Node): Node {
+    const op = node.op as ScanOp;
+    const { constants, initial, xs } = scanInputs(node, op);
+    const body = { ...op.body, outputs: op.body.outputs.slice(0, op.carries) };
+    // A whole slice is another value to whatever is computed from it before the loop.
+    const distinct = (x: Value) =>
+      this.#node({ kind: 'slice', axis: 0, start: 0, size: x.type.shape[0]! }, [x]);
+    return this.#add({ ...op, body, ports: [] }, [...constants, ...initial, ...xs.map(distinct)], []);
   }
 
   /** The program that computes the outputs, and nothing else. Unused inputs stay, so that binding stays stable. */

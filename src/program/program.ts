@@ -42,7 +42,8 @@ export type Op =
   | { readonly kind: 'gemm'; readonly transA: boolean; readonly transB: boolean }
   /** Sum over axes, which are removed. */
   | { readonly kind: 'sum'; readonly axes: readonly number[] }
-  | { readonly kind: 'reshape'; readonly shape: Shape }
+  /** `adjointLimit`: derivatives that pass backwards are limited to -adjointLimit .. adjointLimit, each element. */
+  | { readonly kind: 'reshape'; readonly shape: Shape; readonly adjointLimit?: number }
   | { readonly kind: 'broadcast'; readonly shape: Shape }
   | { readonly kind: 'transpose'; readonly permutation: readonly number[] }
   | { readonly kind: 'slice'; readonly axis: number; readonly start: number; readonly size: number }
@@ -78,6 +79,8 @@ export interface ScanOp {
   readonly constants: number;
   readonly carries: number;
   readonly body: ScanBody;
+  /** Whether its adjoint computes the steps again, from the first carries, instead of reading what they stored. */
+  readonly recompute: boolean;
   /** What each output port of the node is. Grows when a transform asks for more. */
   readonly ports: ScanPort[];
 }

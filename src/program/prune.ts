@@ -115,7 +115,7 @@ function planScan(node: Node, op: ScanOp, live: ReadonlySet<Value>): ScanPlan {
 }
 
 /** Every value that some of `wanted` depends on, themselves included. */
-function upstream(nodes: readonly Node[], wanted: readonly Value[]): Set<Value> {
+export function upstream(nodes: readonly Node[], wanted: readonly Value[]): Set<Value> {
   const live = new Set<Value>(wanted);
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]!;

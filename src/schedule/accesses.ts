@@ -31,7 +31,8 @@ export function accessesOf(stage: Stage): StageAccess[] {
     });
   };
   switch (stage.kind) {
-    case 'pointwise': {
+    case 'pointwise':
+    case 'rows': {
       const write = access('write', stage.shape);
       return [...ofScalars(stage.scalars, stage.shape), ...stage.stores.map(({ ref }) => write(ref))];
     }
@@ -95,6 +96,8 @@ export function rowAxesOf(stage: Stage, rows: number): number[] {
   switch (stage.kind) {
     case 'pointwise':
       return among(stage.shape);
+    case 'rows':
+      return among(stage.shape.slice(0, -1));
     case 'gemm':
       return stage.rows === rows ? [1] : [];
     case 'reduce':

@@ -1,11 +1,12 @@
 /**
  * Fusion: the nodes of a program, or of a loop's body, gathered into groups of one dispatch each. Pointwise values
  * join the group that produces what they read, a product's epilogue above all, as long as an element needs only
- * elements at its own place; a reduction takes in what is only reduced.
+ * elements at its own place; so does a sum along rows, once for each row. A reduction takes in what is only reduced.
  */
-import { type Node, sizeOf, type Value } from '../program/program.js';
-import { type Access, identity, normal, sameAccess, throughBroadcast, throughView } from './access.js';
+import { type Node, type Op, sizeOf, type Value } from '../program/program.js';
+import { type Access, identity, normal, sameAccess, split, throughBroadcast, throughView } from './access.js';
 import { Inlining } from './inline.js';
+import { partAt, partWidth, placesOf, rowParts } from './places.js';
 import type { Storage } from './storage.js';
 
 /** A copy of `value` that must exist at `target`'s home: a carry's first value, an output, a part of a concat. */
@@ -19,7 +20,7 @@ export interface Group {
   readonly index: number;
   /** Without time. */
   readonly shape: readonly number[];
-  /** Pointwise members in order. */
+  /** Pointwise members, and sums along the rows of the nest, in order. */
   readonly members: Value[];
   readonly copies: Copy[];
   /** The node of a single or a scan; the products of a gemm. */
@@ -39,6 +40,10 @@ export interface GemmView {
 
 /** More running sums a thread than this would spill registers. */
 const MAX_SLOTS = 8;
+/** Rows longer than this are worth more than the one workgroup that they would get. */
+const MAX_COLUMNS = 4096;
+
+const isSum = ({ node }: Value): boolean => node.op.kind === 'sum';
 
 export class Block {
   readonly groups: Group[] = [];
@@ -78,12 +83,8 @@ export class Block {
       else if (kind === 'scan') {
         on.scan(node);
         this.#open('scan', [], [node]);
-      } else if (
-        kind === 'sum' ||
-        kind === 'softmax' ||
-        kind === 'softmaxCrossEntropy' ||
-        kind === 'scatterAdd'
-      )
+      } else if (kind === 'sum') this.#placeSum(node);
+      else if (kind === 'softmax' || kind === 'softmaxCrossEntropy' || kind === 'scatterAdd')
         this.#open('single', [], [node]);
       else if (!this.isInline(value)) this.#placePointwise(value);
     }
@@ -102,11 +103,10 @@ export class Block {
     const { value } = copy;
     const resolved = this.#base(value);
     const group = resolved && this.#memberOf.get(resolved);
-    if (group !== undefined && group !== null && this.#canCopyIn(group, value)) group.copies.push(copy);
+    if (group !== undefined && group !== null && this.#canCopyIn(group, copy)) group.copies.push(copy);
     else {
-      const shape = value.type.shape;
-      const found = this.#candidates(shape).find((g) => this.#computable(value, this.#inPlace(g), g));
-      (found ?? this.#open('pointwise', shape, [])).copies.push(copy);
+      const found = this.#candidates(value).find((g) => this.#canCopyIn(g, copy));
+      (found ?? this.#open('pointwise', value.type.shape, [])).copies.push(copy);
     }
     // Whoever reads the copy's target reads it after its group.
     const at = this.groups.findIndex((g) => g.copies.includes(copy));
@@ -137,7 +137,11 @@ export class Block {
   }
 
   extents(group: Group): number[] {
-    return this.length === null ? [...group.shape] : [this.length, ...group.shape];
+    return this.#nest(group.shape);
+  }
+
+  #nest(shape: readonly number[]): number[] {
+    return this.length === null ? [...shape] : [this.length, ...shape];
   }
 
   hasTime(): boolean {
@@ -181,9 +185,21 @@ export class Block {
     return null;
   }
 
-  /** The access of a nest's own place to a tensor of as many elements. */
-  #inPlace(group: Group): Access {
-    return identity(group.shape, this.length === null ? 0 : 1);
+  /** The accesses of a nest's own place to a value that the group may compute: see places.ts. */
+  placesIn(group: Group, value: Value): Access[] {
+    return placesOf(value, group.shape, group.members.some(isSum), this.length === null ? 0 : 1);
+  }
+
+  /** Whether a value is complete before a group runs. */
+  isReadyBefore(value: Value, group: Group): boolean {
+    return this.#readyOf(value) < group.index;
+  }
+
+  /** The sum that is all a group computes, to be stored as it is; null when there is more or less to do. */
+  loneSum({ kind, nodes, members, copies }: Group): Node | null {
+    const [value, ...others] = kind === 'single' ? nodes[0]!.outputs : members;
+    const isAll = others.length === 0 && copies.every((c) => this.producer(c.value) === value);
+    return value !== undefined && isAll && isSum(value) ? value.node : null;
   }
 
   #open(kind: Group['kind'], shape: readonly number[], nodes: Node[]): Group {
@@ -206,20 +222,57 @@ export class Block {
     this.#readyAt.set(value, group.index);
   }
 
-  /** Groups that a pointwise value of a shape may join, the latest first. */
-  #candidates(shape: readonly number[]): Group[] {
-    const size = sizeOf(shape);
+  /** Groups that a pointwise value may join, the latest first. */
+  #candidates(value: Value): Group[] {
+    const size = sizeOf(value.type.shape);
+    const fits = (group: Group) =>
+      sizeOf(group.shape) === size ||
+      (this.placesIn(group, value).length > 0 && this.#usesMember(value, group));
     return this.groups
-      .filter(
-        (g) =>
-          (g.kind === 'pointwise' || g.kind === 'gemm') && sizeOf(g.shape) === size && !this.#closed.has(g),
-      )
+      .filter((g) => (g.kind === 'pointwise' || g.kind === 'gemm') && !this.#closed.has(g) && fits(g))
       .reverse();
   }
 
+  /** Whether something a group computes goes into a value, through what is computed along with it. */
+  #usesMember(value: Value, group: Group): boolean {
+    const base = this.#base(value);
+    if (base === null) return false;
+    const owner = this.#memberOf.get(base);
+    return owner === undefined ? base.node.inputs.some((v) => this.#usesMember(v, group)) : owner === group;
+  }
+
+  /** A sum along rows joins the group that computes them; any other is a stage by itself. */
+  #placeSum(node: Node): void {
+    const [x] = node.inputs as [Value];
+    const { axes } = node.op as Extract<Op, { kind: 'sum' }>;
+    const { shape } = x.type;
+    const columns = shape.at(-1)!;
+    const isAlongRows = axes.length === 1 && axes[0] === shape.length - 1;
+    if (!isAlongRows || columns === 1 || columns > MAX_COLUMNS) {
+      this.#open('single', [], [node]);
+      return;
+    }
+    const takes = (g: Group, width: number) =>
+      g.kind === 'pointwise' &&
+      g.shape.at(-1) === width &&
+      sizeOf(g.shape) * columns === sizeOf(shape) * width &&
+      !this.#closed.has(g) &&
+      rowParts(g.shape, columns, this.length === null ? 0 : 1).every((part) => this.#computable(x, part, g));
+    const width = partWidth(x, this.#users, (v) => this.isInline(v));
+    const latest = [...this.groups].reverse();
+    const found = latest.find((g) => takes(g, columns)) ?? latest.find((g) => takes(g, width));
+    const group = found ?? this.#open('pointwise', [...shape.slice(0, -1), width], []);
+    group.members.push(node.outputs[0]!);
+    this.#assign(node.outputs[0]!, group);
+  }
+
   #placePointwise(value: Value): void {
-    const found = this.#candidates(value.type.shape).find((g) =>
-      this.#computable(value, this.#inPlace(g), g, true),
+    // A stranger does not join what runs before a loop: its result would have to be kept through that.
+    const lastLoop = this.groups.map(({ kind }) => kind).lastIndexOf('scan');
+    const belongs = (g: Group) =>
+      g.index > lastLoop || value.node.inputs.some((v) => this.#memberOf.get(this.#base(v)!) === g);
+    const found = this.#candidates(value).find(
+      (g) => belongs(g) && this.placesIn(g, value).every((place) => this.#computable(value, place, g, true)),
     );
     if (found === undefined && this.#inlining.leaveToReader(value)) return;
     const group = found ?? this.#open('pointwise', value.type.shape, []);
@@ -234,7 +287,7 @@ export class Block {
       (this.#users.get(node.outputs[0]!) ?? []).some((user) =>
         this.#meetsIn(user, node.outputs[0]!, group, 2),
       );
-    const group = this.#candidates(shape).find((g) => {
+    const group = [...this.groups].reverse().find((g) => {
       if (g.kind !== 'gemm' || g.shape.join() !== shape.join()) return false;
       const slots =
         g.nodes.reduce((n, other) => n + this.gemmView(other).starts.length, 0) + view.starts.length;
@@ -290,15 +343,23 @@ export class Block {
     }
   }
 
-  #canCopyIn(group: Group, value: Value): boolean {
+  #canCopyIn(group: Group, { value, target }: Copy): boolean {
+    if (group.kind === 'scan') return false;
     if (group.kind === 'single') {
-      const { op, outputs } = group.nodes[0]!;
-      return op.kind === 'sum' && this.producer(value) === outputs[0];
+      const sum = group.nodes[0]!.outputs[0]!;
+      const { shape } = sum.type;
+      const place = identity(shape, this.length === null ? 0 : 1);
+      return (
+        isSum(sum) && this.producer(value) === sum && this.storage.fits(target, place, this.#nest(shape))
+      );
     }
+    const places = this.placesIn(group, value);
     return (
-      group.kind !== 'scan' &&
-      sizeOf(group.shape) === sizeOf(value.type.shape) &&
-      this.#computable(value, this.#inPlace(group), group)
+      places.length > 0 &&
+      places.every(
+        (place) =>
+          this.#computable(value, place, group) && this.storage.fits(target, place, this.extents(group)),
+      )
     );
   }
 
@@ -321,20 +382,31 @@ export class Block {
       if (owner === group) {
         if (group.kind === 'gemm' && group.nodes.some((n) => n.outputs[0] === base))
           return this.slotOf(group, base, by) !== null;
-        return sameAccess(normal(by, extents), normal(this.#inPlace(group), extents));
+        const own = normal(by, extents);
+        return this.placesIn(group, base).some((place) => sameAccess(own, normal(place, extents)));
       }
       if (owner !== undefined) return owner.index < group.index;
       if (base.node.op.kind === 'constant' || base.node.op.kind === 'iota') return true;
-      if (!this.isInline(base)) return this.#readyOf(base) < group.index;
+      if (!this.isInline(base) && this.isReadyBefore(base, group)) return true;
     }
     const { op, inputs } = base.node;
+    if (op.kind === 'concat') {
+      const part = partAt(base.node, op.axis, by, extents);
+      return part !== null && this.#computable(part.value, part.access, group);
+    }
+    if (!define && !this.isInline(base)) return false;
     if (op.kind === 'map')
       return inputs.every((operand) => {
         const through = throughBroadcast(by, extents, operand.type.shape, base.type.shape);
         return through !== null && this.#computable(operand, through, group);
       });
-    if (op.kind === 'gather' || op.kind === 'random')
-      return inputs.every((v) => this.#readyOf(v) < group.index);
+    if (op.kind === 'gather') {
+      const [, ids] = inputs as [Value, Value];
+      const rows = sizeOf(ids.type.shape);
+      const isByRow = split(by, extents, [rows, sizeOf(base.type.shape) / rows]) !== null;
+      return isByRow && inputs.every((v) => this.#readyOf(v) < group.index);
+    }
+    if (op.kind === 'random') return inputs.every((v) => this.#readyOf(v) < group.index);
     const through = throughView(base.node, by, extents);
     return through !== null && this.#computable(inputs[0]!, through, group);
   }

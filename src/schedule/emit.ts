@@ -1,7 +1,7 @@
 /** Emission: the stage of a group. Begun when the group is reached, finished when it is known what must be stored. */
 import type { GemmTerm, Ref, Stage, Store } from '../../kernels/stage.js';
 import { type Node, type Op, sizeOf, type Value } from '../program/program.js';
-import { type Access, identity, rowMajor } from './access.js';
+import { type Access, rowMajor } from './access.js';
 import type { Block, Copy, Group } from './block.js';
 import { Scalars } from './scalars.js';
 import type { LabelledStage } from './schedule.js';
@@ -9,30 +9,37 @@ import { NeedsCopy, NotAffine, type Storage } from './storage.js';
 
 /** Starts the stage of a group; what comes back finishes it, once all groups have said what they read. */
 export function emit(storage: Storage, block: Block, group: Group): () => LabelledStage[] {
+  const sum = block.loneSum(group);
+  if (sum !== null) return emitSum(storage, block, group, sum);
   return group.kind === 'single' ? emitSingle(storage, block, group) : emitPointwise(storage, block, group);
 }
 
 function emitPointwise(storage: Storage, block: Block, group: Group): () => LabelledStage[] {
   const extents = block.extents(group);
   const hasTime = block.hasTime();
-  const own = identity(group.shape, hasTime ? 1 : 0);
   const scalars = new Scalars({
     storage,
     extents,
     hasTime,
     isInline: (v) => block.isInline(v),
+    isReady: (v) => block.isReadyBefore(v, group),
     accumulator: (base, access) => (group.kind === 'gemm' ? block.slotOf(group, base, access) : null),
   });
-  const members = group.members.map((value) => ({ value, index: scalars.addMember(value, own) }));
-  const copies = group.copies.map((copy) => ({ copy, index: scalars.at(copy.value, own) }));
+  const members = group.members.flatMap((value) => {
+    const places = block.placesIn(group, value);
+    return scalars.addMember(value, places).map((index, i) => ({ value, at: places[i]!, index }));
+  });
+  const copies = group.copies.flatMap(({ value, target }) =>
+    block.placesIn(group, value).map((at) => ({ target, at, index: scalars.at(value, at) })),
+  );
   const terms = group.nodes.flatMap((node) => gemmTerms(storage, block, group, node, hasTime));
   let slot = 0;
   const numbered = terms.map((t) => ({ ...t, slots: t.slots.map((s) => ({ ...s, slot: slot++ })) }));
   return () => {
     const stores: Store[] = [];
-    for (const { value, index } of members)
-      if (storage.hasHome(value)) stores.push({ ref: scalars.ref(value, own), value: index });
-    for (const { copy, index } of copies) stores.push({ ref: scalars.ref(copy.target, own), value: index });
+    for (const { value, at, index } of members)
+      if (storage.hasHome(value)) stores.push({ ref: scalars.ref(value, at), value: index });
+    for (const { target, at, index } of copies) stores.push({ ref: scalars.ref(target, at), value: index });
     for (const node of group.nodes) {
       const value = node.outputs[0]!;
       if (!storage.hasHome(value)) continue;
@@ -44,20 +51,17 @@ function emitPointwise(storage: Storage, block: Block, group: Group): () => Labe
     }
     const { list } = scalars;
     if (stores.length === 0) return [];
-    if (group.kind === 'pointwise')
-      return [
-        {
-          kind: 'stage',
-          label: label(members, 'pointwise'),
-          stage: { kind: 'pointwise', shape: group.shape, scalars: list, stores },
-        },
-      ];
+    if (group.kind === 'pointwise') {
+      const kind = list.some((s) => s.kind === 'rowSum') ? 'rows' : 'pointwise';
+      const stage: Stage = { kind, shape: group.shape, scalars: list, stores };
+      return [{ kind: 'stage', label: label(group.members, kind), stage }];
+    }
     const [batch, rows, columns] = group.shape as [number, number, number];
     const depth = numbered.map((t) => t.depth).join('+');
     return [
       {
         kind: 'stage',
-        label: label(members, `gemm ${rows}x${depth}x${columns * slot}`),
+        label: label(group.members, `gemm ${rows}x${depth}x${columns * slot}`),
         stage: { kind: 'gemm', batch, rows, columns, slots: slot, terms: numbered, scalars: list, stores },
       },
     ];
@@ -106,7 +110,7 @@ function operand(
 ): Ref {
   const { base, access: by } = storage.resolve(value, access, extents);
   // A constant has no memory until a view of it is written out.
-  if (base.node.op.kind === 'constant') throw new NeedsCopy(value);
+  if (base.node.op.kind === 'constant') throw new NeedsCopy([value]);
   const { allocation, offset, strides, time } = storage.address(base, by, extents, hasTime);
   return { buffer: allocation.id, offset, strides, time };
 }
@@ -129,7 +133,6 @@ function emitSingle(storage: Storage, block: Block, group: Group): () => Labelle
     () => [{ kind: 'stage', label: text, stage }];
   const [x, y, z] = node.inputs as [Value, Value, Value];
   const out = node.outputs[0]!;
-  if (op.kind === 'sum') return emitSum(storage, block, group, node, op.axes);
   if (op.kind === 'softmax') {
     const columns = out.type.shape[out.type.shape.length - 1]!;
     const rows = sizeOf(out.type.shape) / columns;
@@ -183,19 +186,20 @@ function emitSingle(storage: Storage, block: Block, group: Group): () => Labelle
   throw new Error(`${op.kind} is no stage of its own`);
 }
 
-function emitSum(
-  storage: Storage,
-  block: Block,
-  group: Group,
-  node: Node,
-  axes: readonly number[],
-): () => LabelledStage[] {
+function emitSum(storage: Storage, block: Block, group: Group, node: Node): () => LabelledStage[] {
   const hasTime = block.hasTime();
+  const { axes } = node.op as Extract<Op, { kind: 'sum' }>;
   const [x] = node.inputs as [Value];
   const { shape } = x.type;
   const strides = rowMajor(shape);
   const lead = hasTime ? [block.extents(group)[0]!] : [];
   const zeros = lead.map(() => 0);
+  const out = node.outputs[0]!;
+  const storesOver = (kept: readonly number[]): Ref[] => {
+    const own: Access = { offset: 0, strides: [...zeros, ...rowMajor(kept)] };
+    const into = [...(storage.hasHome(out) ? [out] : []), ...group.copies.map((c: Copy) => c.target)];
+    return into.map((v) => operand(storage, v, own, [...lead, ...kept], hasTime));
+  };
   const build = (merge: boolean) => {
     const pick = (wanted: (axis: number) => boolean) =>
       pickAxes(shape, strides, shape.map((_, i) => i).filter(wanted), merge);
@@ -206,18 +210,18 @@ function emitSum(
       extents: [...lead, ...kept.shape, ...reduced.shape],
       hasTime,
       isInline: (v) => block.isInline(v),
+      isReady: (v) => block.isReadyBefore(v, group),
       accumulator: () => null,
     });
     const value = scalars.at(x, { offset: 0, strides: [...zeros, ...kept.strides, ...reduced.strides] });
+    storesOver(kept.shape); // those that are known already must be addressable
     return { kept, reduced, scalars, value };
   };
-  // Neighbouring axes as one make simpler loops, unless what is summed broadcasts along one of them.
+  // Neighbouring axes as one make simpler loops, unless what is summed broadcasts along one of them, or the sum is
+  // part of a larger value.
   const { kept, reduced, scalars, value } = attempt(() => build(true)) ?? build(false);
-  const out = node.outputs[0]!;
   return () => {
-    const own: Access = { offset: 0, strides: [...zeros, ...rowMajor(kept.shape)] };
-    const into = [...(storage.hasHome(out) ? [out] : []), ...group.copies.map((c: Copy) => c.target)];
-    const stores = into.map((v) => operand(storage, v, own, [...lead, ...kept.shape], hasTime));
+    const stores = storesOver(kept.shape);
     if (stores.length === 0) return [];
     const text = `sum ${kept.shape.join('x')} over ${reduced.shape.join('x')}`;
     return [
@@ -266,10 +270,8 @@ function pickAxes(
   return { shape: merged.map((m) => m.size), strides: merged.map((m) => m.stride) };
 }
 
-function label(members: readonly { value: Value }[], what: string): string {
-  const names = members.flatMap(({ value: { node } }) =>
-    node.op.kind === 'map' ? [node.op.fn] : [node.op.kind],
-  );
+function label(members: readonly Value[], what: string): string {
+  const names = members.flatMap(({ node }) => (node.op.kind === 'map' ? [node.op.fn] : [node.op.kind]));
   const counted = [...new Set(names)].map(
     (n) => `${n}${names.filter((m) => m === n).length > 1 ? ` x${names.filter((m) => m === n).length}` : ''}`,
   );

@@ -54,6 +54,7 @@ export function lower(program: Program): Lowered {
     deferred: new Set(),
     staged: new Set(),
   };
+  const isNew = (view: Value) => view.node.inputs.length > 0 && !corrections.copied.has(view);
   for (;;) {
     try {
       const { steps, allocations } = new Lowering(program, corrections).run();
@@ -64,12 +65,8 @@ export function lower(program: Program): Lowered {
       if (crowded.length === 0) return { steps: pipelined, allocations };
       for (const name of crowded) corrections.staged.add(name);
     } catch (problem) {
-      if (
-        problem instanceof NeedsCopy &&
-        problem.view.node.inputs.length > 0 &&
-        !corrections.copied.has(problem.view)
-      )
-        corrections.copied.add(problem.view);
+      const views = problem instanceof NeedsCopy ? problem.views.filter(isNew) : [];
+      if (views.length > 0) for (const view of views) corrections.copied.add(view);
       else if (problem instanceof ReadAcrossEdge && !corrections.apart.has(problem.part))
         corrections.apart.add(problem.part);
       else if (problem instanceof UpdateTooEarly) corrections.deferred.add(problem.output);
@@ -206,7 +203,17 @@ class Lowering {
       return at === null || storage.hasHome(at) ? null : at;
     });
     // Scalars of all groups first: they find out what must be stored.
-    const emitted = block.groups.map((group) => this.#emit(block, group, scans));
+    const missing: NeedsCopy[] = [];
+    const emitted = block.groups.flatMap((group) => {
+      try {
+        return [this.#emit(block, group, scans)];
+      } catch (problem) {
+        if (!(problem instanceof NeedsCopy)) throw problem;
+        missing.push(problem);
+        return [];
+      }
+    });
+    if (missing.length > 0) throw new NeedsCopy(missing.flatMap(({ views }) => views));
     return emitted.flatMap((finish) => finish());
   }
 
@@ -351,8 +358,11 @@ function touches(stage: Stage, id: number): { reads: boolean; writes: boolean; e
     if (ref.buffer === id) (direction === 'read' ? reads : writes).push(ref);
   });
   const loads = 'stores' in stage && 'scalars' in stage && stage.kind !== 'reduce' ? stage.scalars : [];
+  // What is stored once for each row is read all along it.
+  const isElement = ({ strides }: Ref) => stage.kind !== 'rows' || strides.at(-1) !== 0;
   const own = loads.filter(
-    (s) => s.kind === 'load' && s.gather === null && writes.some((w) => sameElement(w, s.ref)),
+    (s) =>
+      s.kind === 'load' && s.gather === null && writes.some((w) => isElement(w) && sameElement(w, s.ref)),
   ).length;
   return { reads: reads.length > 0, writes: writes.length > 0, elementwise: own === reads.length };
 }

@@ -37,7 +37,7 @@ export function dropDeadStores(steps: readonly Step[], allocations: readonly All
 }
 
 function keepStores(stage: Stage, isLive: (buffer: number) => boolean): Stage | null {
-  if (stage.kind === 'pointwise' || stage.kind === 'gemm') {
+  if (stage.kind === 'pointwise' || stage.kind === 'rows' || stage.kind === 'gemm') {
     const stores = stage.stores.filter((s) => isLive(s.ref.buffer));
     return stores.length === 0 ? null : { ...stage, stores };
   }
@@ -50,8 +50,11 @@ function keepStores(stage: Stage, isLive: (buffer: number) => boolean): Stage | 
   return live ? stage : null;
 }
 
-/** Gives every temporary its place in the arena and numbers the buffers. */
-export function planMemory(steps: readonly Step[], allocations: readonly Allocation[]): Schedule {
+/** From which step to which, both counted in, each temporary holds something. A loop counts as one step. */
+export function lifetimes(
+  steps: readonly Step[],
+  allocations: readonly Allocation[],
+): Map<number, { from: number; to: number }> {
   const live = new Map<number, { from: number; to: number }>();
   steps.forEach((step, i) => {
     for (const { stage } of step.kind === 'loop' ? step.stages : [step])
@@ -62,6 +65,12 @@ export function planMemory(steps: readonly Step[], allocations: readonly Allocat
         else span.to = i;
       });
   });
+  return live;
+}
+
+/** Gives every temporary its place in the arena and numbers the buffers. */
+export function planMemory(steps: readonly Step[], allocations: readonly Allocation[]): Schedule {
+  const live = lifetimes(steps, allocations);
   const placed: { start: number; end: number; from: number; to: number; id: number }[] = [];
   const bySize = [...live].sort(([a], [b]) => allocations[b]!.length - allocations[a]!.length || a - b);
   for (const [id, { from, to }] of bySize) {

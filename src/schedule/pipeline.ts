@@ -56,7 +56,7 @@ function shift(stage: LabelledStage, by: number): LabelledStage {
   const moved = mapRefs(stage.stage, (ref) =>
     ref.time === null ? ref : { ...ref, time: { ...ref.time, shift: ref.time.shift + by } },
   );
-  if (moved.kind !== 'pointwise') return { ...stage, stage: moved };
+  if (!('scalars' in moved)) return { ...stage, stage: moved };
   const scalars = moved.scalars.map((s): Scalar => {
     if ((s.kind !== 'coordinate' && s.kind !== 'random') || s.index.time === null) return s;
     return { ...s, index: { ...s.index, time: { ...s.index.time, shift: s.index.time.shift + by } } };

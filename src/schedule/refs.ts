@@ -14,6 +14,7 @@ export function mapRefs(stage: Stage, f: (ref: Ref, direction: Direction) => Ref
   };
   switch (stage.kind) {
     case 'pointwise':
+    case 'rows':
       return {
         ...stage,
         scalars: stage.scalars.map(scalar),

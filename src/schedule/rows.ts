@@ -3,7 +3,7 @@
  * no order, so whatever one of them writes in the course of the loop, no other may read or write: values flow
  * only within the same rows.
  */
-import type { RowStage } from '../../kernels/task.js';
+import type { TiledStage } from '../../kernels/task.js';
 import { accessesOf, rowAxesOf, type StageAccess } from './accesses.js';
 import { areDisjoint, type Footprint, footprintOf, rowsAreDisjoint, type Times } from './footprint.js';
 import type { Loop } from './schedule.js';
@@ -11,7 +11,7 @@ import type { Loop } from './schedule.js';
 export interface RowPlan {
   /** Rows of the batch. */
   readonly rows: number;
-  readonly stages: readonly RowStage[];
+  readonly stages: readonly TiledStage[];
 }
 
 /** An operand, and what it touches in the loop: all of it, and the part of row 0. */

@@ -2,6 +2,7 @@
 import type { Ref, Scalar } from '../../kernels/stage.js';
 import { sizeOf, type Value } from '../program/program.js';
 import { type Access, around, normal, sameAccess, split, throughBroadcast, throughView } from './access.js';
+import { partAt, rowParts } from './places.js';
 import { NeedsCopy, NotAffine, type Storage } from './storage.js';
 
 /** What a list of scalars needs to know of the group it is for. */
@@ -12,22 +13,25 @@ export interface ScalarScope {
   readonly hasTime: boolean;
   /** Whether a value is computed here again instead of being loaded. */
   readonly isInline: (base: Value) => boolean;
+  /** Whether a value is in memory before the group runs. */
+  readonly isReady: (base: Value) => boolean;
   /** The running sum of a gemm stage that an access to `base` is, if it is one. */
   readonly accumulator: (base: Value, access: Access) => number | null;
 }
 
 export class Scalars {
   readonly list: Scalar[] = [];
-  readonly #members = new Map<Value, { index: number; access: Access }>();
+  readonly #members = new Map<Value, { index: number; access: Access }[]>();
   readonly #known = new Map<string, number>();
 
   constructor(private readonly scope: ScalarScope) {}
 
-  /** Computes a member of the group at the nest's own place. */
-  addMember(value: Value, access: Access): number {
-    const index = this.#compute(value, access);
-    this.#members.set(value, { index, access: normal(access, this.scope.extents) });
-    return index;
+  /** Computes a member of the group at its places in the nest. */
+  addMember(value: Value, places: readonly Access[]): number[] {
+    const indices = places.map((access) => this.#compute(value, access));
+    const at = places.map((place, i) => ({ index: indices[i]!, access: normal(place, this.scope.extents) }));
+    this.#members.set(value, at);
+    return indices;
   }
 
   /** The scalar that is the value's element under an access. */
@@ -36,8 +40,8 @@ export class Scalars {
     const resolved = storage.resolve(value, access, extents);
     const { base } = resolved;
     const by = normal(resolved.access, extents);
-    const member = this.#members.get(base);
-    if (member !== undefined && sameAccess(member.access, by)) return member.index;
+    const member = this.#members.get(base)?.find((m) => sameAccess(m.access, by));
+    if (member !== undefined) return member.index;
     const slot = this.scope.accumulator(base, by);
     if (slot !== null) return this.#push({ kind: 'accumulator', slot });
     const { op } = base.node;
@@ -46,6 +50,10 @@ export class Scalars {
       const along = split(by, extents, around(op.shape, op.axis));
       if (along === null) throw new NotAffine('an index runs across its axis');
       return this.#push({ kind: 'coordinate', index: this.#affine(along[1]!) });
+    }
+    if (op.kind === 'concat' && !this.scope.isReady(base)) {
+      const part = partAt(base.node, op.axis, by, extents);
+      if (part !== null) return this.at(part.value, part.access);
     }
     if (this.scope.isInline(base)) return this.#compute(base, resolved.access);
     return this.#push({ kind: 'load', ref: this.ref(base, by), gather: null });
@@ -84,6 +92,14 @@ export class Scalars {
       });
       return this.#push({ kind: 'call', fn: op.fn, args });
     }
+    if (op.kind === 'sum') {
+      const outer = hasTime ? 1 : 0;
+      const parts = rowParts(extents.slice(outer), x.type.shape.at(-1)!, outer).map((part) =>
+        this.at(x, part),
+      );
+      const total = parts.reduce((sum, part) => this.#push({ kind: 'call', fn: 'add', args: [sum, part] }));
+      return this.#push({ kind: 'rowSum', value: total });
+    }
     if (op.kind === 'random') {
       const key = storage.resolve(x, { offset: 0, strides: extents.map(() => 0) }, extents);
       const index = this.#affine(access);
@@ -119,7 +135,7 @@ export class Scalars {
     }
     // A view that could not be addressed in place is copied.
     const through = throughView(value.node, access, extents);
-    if (through === null) throw new NeedsCopy(x);
+    if (through === null) throw new NeedsCopy([x]);
     return this.at(x, through);
   }
 

@@ -30,9 +30,9 @@ export interface Address extends Access {
   readonly time: TimeStride | null;
 }
 
-/** Thrown when a view cannot be addressed in place: lowering starts again with the view copied. */
+/** Thrown when views cannot be addressed in place: lowering starts again with them copied. */
 export class NeedsCopy extends Error {
-  constructor(readonly view: Value) {
+  constructor(readonly views: readonly Value[]) {
     super('a view has no affine address');
   }
 }
@@ -45,6 +45,19 @@ export class ReadAcrossEdge extends NotAffine {
   constructor(readonly part: Value) {
     super('a part of a concat is read across its edge');
   }
+}
+
+/** The access to a whole that an access to a part of it is; null when an axis of the nest runs over the part's edge. */
+function throughPart(
+  { container, axis, start }: Extract<Home, { kind: 'part' }>,
+  part: Value,
+  access: Access,
+  extents: readonly number[],
+): Access | null {
+  const [before, size, behind] = around(container.type.shape, axis);
+  if (before === 1) return { offset: access.offset + start * behind, strides: access.strides };
+  const coordinates = split(access, extents, [before, sizeOf(part.type.shape) / (before * behind), behind]);
+  return coordinates && join(coordinates, rowMajor([before, size, behind]), start * behind);
 }
 
 export class Storage {
@@ -94,11 +107,19 @@ export class Storage {
         at = outside.value;
       } else if (this.isView(at)) {
         const through = throughView(at.node, by, extents);
-        if (through === null) throw new NeedsCopy(at);
+        if (through === null) throw new NeedsCopy([at]);
         by = through;
         at = at.node.inputs[0]!;
       } else return { base: at, access: by };
     }
+  }
+
+  /** Whether a place that a copy fills has an address for each point of a nest: no axis runs over an edge of a part. */
+  fits(target: Value, access: Access, extents: readonly number[]): boolean {
+    const home = this.#homes.get(target);
+    if (home?.kind !== 'part') return true;
+    const within = throughPart(home, target, access, extents);
+    return within !== null && this.fits(home.container, within, extents);
   }
 
   /** The address of elements of a computed or read value; its home is made if it has none. */
@@ -109,25 +130,9 @@ export class Storage {
       this.#homes.set(base, home);
     }
     if (home.kind === 'part') {
-      const { container, axis, start } = home;
-      const whole = container.type.shape;
-      const size = sizeOf(base.type.shape);
-      const [before, , behind] = around(whole, axis);
-      if (before === 1)
-        return this.address(
-          container,
-          { offset: access.offset + start * behind, strides: access.strides },
-          extents,
-          hasTime,
-        );
-      const coordinates = split(access, extents, [before, size / (before * behind), behind]);
-      if (coordinates === null) throw new ReadAcrossEdge(base);
-      return this.address(
-        container,
-        join(coordinates, rowMajor(around(whole, axis)), start * behind),
-        extents,
-        hasTime,
-      );
+      const within = throughPart(home, base, access, extents);
+      if (within === null) throw new ReadAcrossEdge(base);
+      return this.address(home.container, within, extents, hasTime);
     }
     const { allocation, offset } = home;
     const perStep = hasTime ? access.strides[0]! : 0;

@@ -34,7 +34,13 @@ export const TRAIN_DEFAULTS: TrainConfig = {
 };
 
 /** The keys that make the model what it is: a checkpoint only fits a configuration that agrees in them. */
-export const MODEL_KEYS = ['cell', 'hidden', 'layers', 'embedding'] as const satisfies (keyof TrainConfig)[];
+export const MODEL_KEYS = [
+  'cell',
+  'heads',
+  'hidden',
+  'layers',
+  'embedding',
+] as const satisfies (keyof TrainConfig)[];
 
 const CHECKS: Checks<TrainConfig> = {
   ...RUN_CHECKS,

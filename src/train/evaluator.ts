@@ -1,10 +1,10 @@
 /** The loss of a model on a whole text, with the state carried through it. */
 import type { Backend, Executable, Tensor } from '../backend/backend.js';
+import { programTensors, resetState, type Tensors } from '../backend/program-tensors.js';
 import { TextStream } from '../data/batches.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import type { LanguageModel } from '../model/language-model.js';
-import { programTensors, resetState, type Tensors } from './program-tensors.js';
 import { evaluation } from './step-program.js';
 import type { DataEvaluator } from './training-data.js';
 

@@ -1,7 +1,9 @@
 /** The training loop around a trainer's steps: validation, checkpoints, early stop, and what may go wrong. */
 import { KronogradError } from '../errors.js';
 import type { TensorMap } from '../interop/safetensors.js';
+import { isSecondOrder } from '../optim/index.js';
 import type { Checkpoint } from './checkpoint.js';
+import type { Sharpness } from './curvature-probe.js';
 import { LossReader } from './loss-reader.js';
 import type { TextData } from './text-data.js';
 import type { StepMetrics, Trainer } from './trainer.js';
@@ -18,11 +20,15 @@ export interface FitOptions<Data extends TrainingData = TextData> {
   /** Stops after the current step, with a last checkpoint. */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: FitEvent) => void;
+  /** Steps from one look at the sharpness of the loss to the next; none unless given. A look costs about as much as 15 to 90 steps. */
+  readonly curvatureEvery?: number | undefined;
 }
 
 export type FitEvent =
   /** Of every step, in order, shortly after it was made. */
   | ({ readonly kind: 'step' } & StepMetrics)
+  /** Before the step's update, on its batch. */
+  | ({ readonly kind: 'curvature'; readonly step: number } & Sharpness)
   | ({ readonly kind: 'validation' } & Validation)
   | { readonly kind: 'earlyStop'; readonly best: Measured };
 
@@ -95,7 +101,9 @@ class Fit<Data extends TrainingData> {
     if (signal?.aborted) await this.#abort();
     if (!stoppedEarly && this.#trainer.stepsDone < data.steps) {
       for await (const batch of batches) {
-        this.#trainer.step(batch as BatchOf<Data>);
+        await this.#trainer.prepare(batch as BatchOf<Data>);
+        await this.#lookAtCurvature(batch as BatchOf<Data>);
+        await this.#trainer.step(batch as BatchOf<Data>);
         const step = this.#trainer.stepsDone;
         this.#take(await this.#reader.poll());
         await this.#breathe();
@@ -117,6 +125,13 @@ class Fit<Data extends TrainingData> {
       last: this.#validations().at(-1) ?? null,
       best: this.#bestSoFar(),
     };
+  }
+
+  async #lookAtCurvature(batch: BatchOf<Data>): Promise<void> {
+    const { curvatureEvery, onEvent } = this.#options;
+    const step = this.#trainer.stepsDone + 1;
+    if (curvatureEvery === undefined || step % curvatureEvery !== 0) return;
+    onEvent?.({ kind: 'curvature', step, ...(await this.#trainer.sharpness(batch)) });
   }
 
   async #validate(): Promise<void> {
@@ -186,11 +201,13 @@ class Fit<Data extends TrainingData> {
   }
 
   #diverged(what: string, step = this.#trainer.stepsDone): KronogradError {
-    const { lr, clip } = this.#trainer.config;
+    const { lr, clip, optimizer, damping } = this.#trainer.config;
     const saved = this.#savedStep > 0 ? `, and continue from the checkpoint of step ${this.#savedStep}` : '';
     return new KronogradError('DIVERGED', `${what} at step ${step}`, {
       where: `step ${step}`,
-      fix: `lower the learning rate (--lr, now ${lr}) or the clipping norm (--clip, now ${clip})${saved}`,
+      fix: isSecondOrder(optimizer)
+        ? `raise the damping (--damping, now ${damping}) or the batch${saved}`
+        : `lower the learning rate (--lr, now ${lr}) or the clipping norm (--clip, now ${clip})${saved}`,
     });
   }
 

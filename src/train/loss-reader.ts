@@ -1,5 +1,5 @@
-import { RING_LENGTH } from './configured-step.js';
 import type { StepMetrics } from './trainer.js';
+import { RING_LENGTH } from './training-steps.js';
 
 /** Losses shall be seen about so often, in milliseconds: smooth for the eye, and seldom for a GPU. */
 const INTERVAL = 250;

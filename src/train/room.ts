@@ -7,20 +7,30 @@ import type { RunConfig } from './run-config.js';
 import type { TrainingData } from './training-data.js';
 
 /**
- * Refuses what is too large, with the numbers and with the sizes that would fit.
- * @throws KronogradError MEMORY
+ * The configuration itself where its step fits; with `recompute` where the step fits only so, and the configuration does
+ * not say otherwise.
+ * @throws KronogradError MEMORY for what is too large, with the numbers and with the sizes that would fit
  */
-export function requireRoom(config: RunConfig, data: TrainingData, backend: Backend): void {
-  const { capacity, description } = backend;
-  const needed = demand(config, data);
-  if (fits(needed, capacity)) return;
+export function fittingConfig<Config extends RunConfig>(
+  config: Config,
+  data: TrainingData,
+  { capacity, description }: Pick<Backend, 'capacity' | 'description'>,
+): Config {
+  if (excess(demand(config, data), capacity) <= 1) return config;
+  const lean = leanest(config);
+  const needed = demand(lean, data);
+  if (excess(needed, capacity) <= 1) return lean;
+  const excessWith = (changes: Partial<RunConfig>) => excess(demand({ ...lean, ...changes }, data), capacity);
   const largest = (key: string): string[] => {
     const asked = (config as unknown as Readonly<Record<string, number>>)[key]!;
-    const size = largestBelow(asked, (value) => fits(demand({ ...config, [key]: value }, data), capacity));
+    const start = { size: asked, excess: excess(needed, capacity) };
+    const size = largestBelow(start, (value) => excessWith({ [key]: value }));
     return size === 0 ? [] : [`--${key} of at most about ${size}`];
   };
-  const choices = data.sizeKeys.flatMap(largest);
-  const what = `a training step needs ${mebibytes(needed.total)}, ${mebibytes(needed.buffer)} of it in one buffer`;
+  const again = !lean.recompute && excessWith({ recompute: true }) <= 1 ? ['--recompute'] : [];
+  const choices = [...again, ...data.sizeKeys.flatMap(largest)];
+  const how = lean.recompute ? ' even when it computes its steps again instead of storing them' : '';
+  const what = `a training step needs ${mebibytes(needed.total)}, ${mebibytes(needed.buffer)} of it in one buffer${how}`;
   const limit = Number.isFinite(capacity.total)
     ? `there is room for ${mebibytes(capacity.total)}`
     : `a buffer can have ${mebibytes(capacity.buffer)}`;
@@ -30,25 +40,50 @@ export function requireRoom(config: RunConfig, data: TrainingData, backend: Back
   });
 }
 
+/** What takes the least memory of what a configuration leaves open. */
+const leanest = <Config extends RunConfig>(config: Config): Config => ({ recompute: true, ...config });
+
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
-/** Bytes of a training step as it is scheduled. What a backend needs beyond that is not counted, but it is little. */
+/**
+ * Bytes of a training step as it is scheduled, with the arenas that it has at shorter lengths. What a backend needs
+ * beyond that is not counted, but it is little.
+ */
 function demand(config: RunConfig, data: TrainingData): Capacity {
-  const bytes = schedule(configuredStep(config, data).program).buffers.map(({ length }) => 4 * length);
-  return { buffer: Math.max(...bytes), total: bytes.reduce((sum, each) => sum + each, 0) };
+  const buffers = (length: number) =>
+    schedule(configuredStep(config, data, length).program).buffers.map(({ length: words }) => 4 * words);
+  const lengths = data.lengths(config);
+  const whole = buffers(lengths.at(-1)!);
+  const arenas = lengths.slice(0, -1).map((length) => buffers(length)[0]!);
+  return { buffer: Math.max(...whole), total: [...whole, ...arenas].reduce((sum, each) => sum + each, 0) };
 }
 
-const fits = (needed: Capacity, { buffer, total }: Capacity): boolean =>
-  needed.buffer <= buffer && needed.total <= total;
+/** How often the demand fills the room that there is: up to 1 it fits. */
+const excess = (needed: Capacity, { buffer, total }: Capacity): number =>
+  Math.max(needed.buffer / buffer, needed.total / total);
 
-/** The largest integer from 1 below `end` for which a monotone condition holds; 0 for none. */
-function largestBelow(end: number, holds: (value: number) => boolean): number {
-  let good = 0;
-  let bad = end;
-  while (bad - good > 1) {
-    const middle = Math.floor((good + bad) / 2);
-    if (holds(middle)) good = middle;
-    else bad = middle;
+interface Tried {
+  readonly size: number;
+  readonly excess: number;
+}
+
+/** A size that fills at least so much of the room is the largest to anyone who asks. */
+const NEARLY_ALL = 0.95;
+
+/**
+ * About the largest size from 1 below `bad` that fits; 0 for none. A schedule takes its time, so there is no bisection:
+ * memory grows like a power of any size, and the next try is where the power between two others would just fit.
+ */
+function largestBelow(bad: Tried, excessOf: (size: number) => number): number {
+  let good: Tried = { size: 1, excess: excessOf(1) };
+  if (good.excess > 1) return 0;
+  while (bad.size - good.size > 1 && good.excess < NEARLY_ALL) {
+    const power = Math.log(bad.excess / good.excess) / Math.log(bad.size / good.size);
+    const just = Math.floor(good.size * good.excess ** (-1 / power));
+    const size = Math.min(bad.size - 1, Math.max(good.size + 1, just));
+    const tried = { size, excess: excessOf(size) };
+    if (tried.excess <= 1) good = tried;
+    else bad = tried;
   }
-  return good;
+  return good.size;
 }

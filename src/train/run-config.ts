@@ -1,5 +1,7 @@
-import { cells } from '../cells/index.js';
+import { cellNamed, cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
+import type { RecurrentOptions } from '../model/recurrent.js';
+import { FIRST_ORDER, SECOND_ORDER } from '../optim/index.js';
 import {
   refused,
   requireBoolean,
@@ -8,9 +10,11 @@ import {
   requireNumber,
   requireText,
 } from '../ranges.js';
+import { type ParameterGroup, requireGroups } from './parameter-groups.js';
+import { requireOneFunction } from './second-order-config.js';
 
 export const CELLS = Object.keys(cells);
-export const OPTIMIZERS = ['sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw'] as const;
+export const OPTIMIZERS = [...FIRST_ORDER, ...SECOND_ORDER] as const;
 export const SCHEDULES = ['constant', 'step', 'cosine', 'plateau'] as const;
 export const BACKENDS = ['auto', 'webgpu', 'cpu'] as const;
 
@@ -18,6 +22,8 @@ export const BACKENDS = ['auto', 'webgpu', 'cpu'] as const;
 export interface RunConfig {
   /** The recurrent cell, by its name in `src/cells/index.ts`. */
   readonly cell: string;
+  /** Heads of `multi-head-lstm`; without it, as many as the cell has by itself. */
+  readonly heads?: number;
   /** Units of each layer. */
   readonly hidden: number;
   /** Recurrent layers, stacked. */
@@ -34,17 +40,33 @@ export interface RunConfig {
   readonly clip: number;
   /** What each element of the gradient is limited to, after `clip`; 0 for no limit. */
   readonly clipValue: number;
+  /** What the derivatives by the cells' accumulations are limited to inside BPTT, at each step; 0 for no limit. */
+  readonly clipAccumulations: number;
+  /**
+   * Whether BPTT computes the steps of recurrent layers again instead of storing what it needs of them: memory for about
+   * sqrt(T) steps, for about a forward pass more. Without it, only where storing does not fit the device.
+   */
+  readonly recompute?: boolean;
   /** The probability that a unit between two layers is dropped in training. */
   readonly dropout: number;
   /** The share of h' that the products of a sequence's steps do not see in training, the same at each step. */
   readonly recurrentDropout: number;
   /** The probability that a unit of the state keeps its value over a step of training. */
   readonly zoneout: number;
+  /** Those of second order (`hf`, `lbfgs`, `kfac`) find the length of a step themselves: no learning rate or clipping is for them. */
   readonly optimizer: (typeof OPTIMIZERS)[number];
+  /** lambda of second-order optimizers at the beginning: what is added to the diagonal of the curvature. */
+  readonly damping: number;
+  /** mu of `hf`: how much a change of hidden states counts, beside lambda; 0 for nothing. */
+  readonly structuralDamping: number;
+  /** Samples of a batch that `hf` takes the curvature on; 0 for all. */
+  readonly curvatureBatch: number;
+  /** The most iterations of conjugate gradients in a step of `hf`. */
+  readonly cgIterations: number;
   /** The weights' decay: with `adamw` decoupled from the gradient, with the others an L2 penalty. */
   readonly weightDecay: number;
-  /** Whether biases decay as well, and not only matrices. */
-  readonly decayBiases: boolean;
+  /** Parameters with a learning rate or a weight decay of their own; [{ "vectors": true, "weightDecay": 0 }] leaves biases. */
+  readonly groups: readonly ParameterGroup[];
   /**
    * The learning rate after the warm-up: `constant`; `step`, a tenth of itself after one half of the steps
    * and again after three quarters; `cosine`, along half a cosine down to 0 at the last step; `plateau`,
@@ -79,12 +101,17 @@ export const RUN_DEFAULTS: RunConfig = {
   lr: 0.002,
   clip: 5,
   clipValue: 0,
+  clipAccumulations: 0,
   dropout: 0,
   recurrentDropout: 0,
   zoneout: 0,
   optimizer: 'adam',
+  damping: 0.1,
+  structuralDamping: 0,
+  curvatureBatch: 0,
+  cgIterations: 250,
   weightDecay: 0,
-  decayBiases: true,
+  groups: [],
   schedule: 'cosine',
   plateauFactor: 0.1,
   plateauPatience: 2,
@@ -116,6 +143,7 @@ export type Checks<Config> = { readonly [Key in keyof Config]-?: Check<NonNullab
 
 export const RUN_CHECKS: Checks<RunConfig> = {
   cell: (value, where) => requireChoice(value, where, CELLS),
+  heads: integer(WIDTH),
   hidden: integer(WIDTH),
   layers: integer(LAYERS),
   batch: integer(LENGTH),
@@ -124,12 +152,18 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   lr: (value, where) => requireNumber(value, where, { above: 0 }),
   clip: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   clipValue: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
+  clipAccumulations: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
+  recompute: requireBoolean,
   dropout: requireShare,
   recurrentDropout: requireShare,
   zoneout: requireShare,
   optimizer: (value, where) => requireChoice(value, where, OPTIMIZERS),
+  damping: (value, where) => requireNumber(value, where, { above: 0, max: 1e6 }),
+  structuralDamping: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
+  curvatureBatch: integer({ min: 0, max: LENGTH.max }),
+  cgIterations: integer({ min: 1, max: 100_000 }),
   weightDecay: (value, where) => requireNumber(value, where, { min: 0, max: 1 }),
-  decayBiases: requireBoolean,
+  groups: requireGroups,
   schedule: (value, where) => requireChoice(value, where, SCHEDULES),
   plateauFactor: (value, where) => requireNumber(value, where, { above: 0, below: 1 }),
   plateauPatience: integer(COUNT_OR_ZERO),
@@ -173,7 +207,15 @@ export function resolveConfig<Config extends RunConfig>(
   if (config.steps !== undefined && config.warmup >= config.steps) {
     throw refused(config.warmup, where('warmup'), `an integer below the number of steps, ${config.steps}`);
   }
+  if (config.heads !== undefined) cellNamed(config.cell, config);
+  requireOneFunction(config, where);
   return config;
+}
+
+/** The part of a configuration that makes the recurrent layers what they are. */
+export function recurrentOptions(config: RunConfig): RecurrentOptions {
+  const { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations, recompute } = config;
+  return { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations, recompute };
 }
 
 /** For runs without validation. @throws KronogradError OPTION */

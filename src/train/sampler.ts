@@ -1,9 +1,9 @@
 /** Text from a trained model, character by character. */
 import type { Backend } from '../backend/backend.js';
+import { programTensors } from '../backend/program-tensors.js';
 import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
 import { requireInteger, requireNumber } from '../ranges.js';
-import { programTensors } from './program-tensors.js';
 import { RANDOM_STREAMS } from './random-streams.js';
 import { prediction } from './step-program.js';
 import type { TrainedModel } from './weights.js';

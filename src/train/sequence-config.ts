@@ -1,13 +1,16 @@
-import { requireBoolean, requireChoice } from '../ranges.js';
+import type { SegmentLengths } from '../data/segments.js';
+import { refused, requireBoolean, requireChoice, requireInteger } from '../ranges.js';
 import {
   type Checks,
   type ConfigInput,
+  LENGTH,
   RUN_CHECKS,
   RUN_DEFAULTS,
   type RunConfig,
   resolveConfig,
 } from './run-config.js';
 
+export const SEGMENT_STATES = ['zero', 'carried'] as const;
 export const NETWORKS = ['recurrent', 'attention', 'feed-forward'] as const;
 
 /** What a training run on sequences is made of. Plain JSON. */
@@ -19,6 +22,10 @@ export interface SequenceTrainConfig extends RunConfig {
   readonly network: (typeof NETWORKS)[number];
   /** Whether recurrent layers run in both directions of time. */
   readonly bidirectional: boolean;
+  /** Steps of the segments that sequences are cut into, one number for all or one for each; 0 for whole sequences. */
+  readonly segmentLength: SegmentLengths;
+  /** What a segment begins with: a state of zero, or the one that the segment before has left. */
+  readonly segmentState: (typeof SEGMENT_STATES)[number];
 }
 
 /** Any part of a configuration, not validated yet. */
@@ -31,22 +38,34 @@ export const SEQUENCE_DEFAULTS: SequenceTrainConfig = {
   clip: 1,
   network: 'recurrent',
   bidirectional: false,
+  segmentLength: 0,
+  segmentState: 'zero',
 };
 
 /** The keys that make the model what it is. */
 export const SEQUENCE_MODEL_KEYS = [
   'network',
   'cell',
+  'heads',
   'hidden',
   'layers',
   'bidirectional',
+  'segmentState',
 ] as const satisfies (keyof SequenceTrainConfig)[];
 
 const CHECKS: Checks<SequenceTrainConfig> = {
   ...RUN_CHECKS,
   network: (value, where) => requireChoice(value, where, NETWORKS),
   bidirectional: requireBoolean,
+  segmentLength: requireSegmentLength,
+  segmentState: (value, where) => requireChoice(value, where, SEGMENT_STATES),
 };
+
+function requireSegmentLength(value: unknown, where: string): SegmentLengths {
+  if (!Array.isArray(value)) return requireInteger(value, where, { ...LENGTH, min: 0 });
+  if (value.length === 0) throw refused(value, where, 'at least one length');
+  return value.map((each, m) => requireInteger(each, `${where}[${m}]`, LENGTH));
+}
 
 /** As `resolveTrainConfig`, for runs on sequences. @throws KronogradError OPTION */
 export const resolveSequenceConfig = (

@@ -1,12 +1,14 @@
 import type { Backend } from '../backend/backend.js';
-import { type SequenceBatch, type SequenceSource, SequenceStream } from '../data/sequences.js';
+import { bucketLengths } from '../data/buckets.js';
+import { sequenceBatches } from '../data/segments.js';
+import type { SequenceBatch, SequenceBatches, SequenceShape, SequenceSource } from '../data/sequences.js';
 import { KronogradError } from '../errors.js';
 import type { JsonRecord } from '../interop/json.js';
 import { FeedForwardModel } from '../model/feedforward-model.js';
 import type { LossName } from '../model/losses.js';
 import type { Model } from '../model/model.js';
 import { SequenceModel } from '../model/sequence-model.js';
-import { requireNoPlateau, stepsOf } from './run-config.js';
+import { recurrentOptions, requireNoPlateau, stepsOf } from './run-config.js';
 import { SEQUENCE_MODEL_KEYS, type SequenceTrainConfig } from './sequence-config.js';
 import { SequenceEvaluator } from './sequence-evaluator.js';
 import { firstOf, sequenceParts } from './sequence-parts.js';
@@ -24,29 +26,33 @@ export interface SequenceSets {
   readonly description?: JsonRecord;
 }
 
-/** Sequences made ready for a training run: shuffled anew in each epoch, each beginning with a state of zero. */
+/** Sequences made ready for a training run, shuffled anew in each epoch; whole, or in segments. */
 export class SequenceData implements TrainingData<SequenceSource> {
   readonly noun = 'data set';
   readonly characters = [];
-  readonly resumeKeys = [...SEQUENCE_MODEL_KEYS, 'batch', 'optimizer', 'seed'];
+  readonly resumeKeys = [...SEQUENCE_MODEL_KEYS, 'segmentLength', 'batch', 'optimizer', 'seed'];
   readonly sizeKeys = ['hidden', 'batch'];
-  readonly stream: SequenceStream;
+  readonly stream: SequenceBatches;
   readonly steps: number;
   readonly loss: LossName;
   readonly largestLoss: number;
   readonly identity: JsonRecord;
   readonly description: JsonRecord;
   readonly #sets: SequenceSets;
+  /** As the model sees them. */
+  readonly #shape: SequenceShape;
 
   /**
    * @throws KronogradError DATA when there are too few sequences for one batch, OPTION for a warm-up longer than the
-   * run, for epochs of a generator, and for a plateau that no validation would show.
+   * run, for epochs of a generator, for a plateau that no validation would show, and for segments that do not fit.
    */
   constructor(sets: SequenceSets, config: SequenceTrainConfig) {
-    const { batch, seed } = config;
+    const { batch, seed, segmentLength } = config;
     this.#sets = sets;
     if (sets.validation === null) requireNoPlateau(config, 'schedule');
-    this.stream = new SequenceStream(sets.training, { batch, shuffle: { seed } });
+    this.stream = sequenceBatches(sets.training, { batch, shuffle: { seed } }, segmentLength);
+    const masked = this.stream.shape.masked || (sets.validation?.masked ?? false);
+    this.#shape = { ...this.stream.shape, masked };
     this.steps = stepsOf(config, this.stream.batchesPerEpoch);
     this.loss =
       sets.loss ?? (sets.training.target.kind === 'values' ? 'mean-squared-error' : 'softmax-cross-entropy');
@@ -62,26 +68,17 @@ export class SequenceData implements TrainingData<SequenceSource> {
 
   /**
    * @throws KronogradError OPTION for a feed-forward network on targets at every step, or lengths that vary, and for
-   * attention in both directions.
+   * attention in both directions, and for a state carried on where it cannot be.
    */
   model(config: SequenceTrainConfig): Model {
-    const { network, cell, hidden, layers, bidirectional, recurrentDropout, zoneout } = config;
-    const { steps, features, target, masked } = this.#sets.training;
+    const { network, hidden, layers, bidirectional } = config;
+    const { steps, features, target, masked } = this.#shape;
     const targets = { outputs: target.size, perStep: target.perStep, loss: this.loss };
     if (network !== 'feed-forward') {
       const attention = network === 'attention';
-      return new SequenceModel({
-        cell,
-        features,
-        hidden,
-        layers,
-        bidirectional,
-        attention,
-        masked,
-        recurrentDropout,
-        zoneout,
-        ...targets,
-      });
+      const carried = config.segmentState === 'carried';
+      const sizes = { features, bidirectional, attention, masked, carried };
+      return new SequenceModel({ ...recurrentOptions(config), ...sizes, ...targets });
     }
     if (masked)
       throw new KronogradError('OPTION', 'a feed-forward network takes sequences of one length only', {
@@ -93,15 +90,20 @@ export class SequenceData implements TrainingData<SequenceSource> {
   }
 
   unroll(): number {
-    return this.#sets.training.steps;
+    return this.#shape.steps;
   }
 
-  parts(batch: SequenceBatch) {
-    return sequenceParts(batch);
+  lengths(): readonly number[] {
+    const { steps, masked } = this.#shape;
+    return masked ? bucketLengths(steps) : [steps];
   }
 
-  evaluator(backend: Backend, model: Model, { batch }: SequenceTrainConfig): SequenceEvaluator {
-    return new SequenceEvaluator(backend, model, batch);
+  parts(batch: SequenceBatch, length: number) {
+    return sequenceParts(batch, this.#shape, length);
+  }
+
+  evaluator(backend: Backend, model: Model, config: SequenceTrainConfig): SequenceEvaluator {
+    return new SequenceEvaluator(backend, model, config);
   }
 
   glimpse({ batch }: SequenceTrainConfig): SequenceSource {

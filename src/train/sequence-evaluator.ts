@@ -1,27 +1,43 @@
 /** The mean loss of a model on a finite set of sequences, and how many classes it gets right. */
-import type { Backend, Executable, Tensor } from '../backend/backend.js';
-import { type SequenceSource, SequenceStream } from '../data/sequences.js';
+import type { Backend, Tensor } from '../backend/backend.js';
+import { resetState } from '../backend/program-tensors.js';
+import { bucketLengths } from '../data/buckets.js';
+import { type SegmentLengths, sequenceBatches } from '../data/segments.js';
+import type { SequenceShape, SequenceSource } from '../data/sequences.js';
 import { Scope } from '../dispose.js';
+import { KronogradError } from '../errors.js';
 import type { Model } from '../model/model.js';
-import { programTensors, type Tensors } from './program-tensors.js';
+import { BucketedProgram } from './bucketed-program.js';
 import { sequenceParts } from './sequence-parts.js';
 import { evaluation, predictions } from './step-program.js';
 import type { DataEvaluator } from './training-data.js';
+
+/** How the sequences are read. */
+export interface EvaluatedBatches {
+  /** r */
+  readonly batch: number;
+  /** As in SequenceTrainConfig; 0 unless given. */
+  readonly segmentLength?: SegmentLengths;
+}
 
 export class SequenceEvaluator implements DataEvaluator<SequenceSource> {
   readonly #scope = new Scope();
   readonly #backend: Backend;
   readonly #model: Model;
-  readonly #batch: number;
-  readonly #compiled = new Map<typeof evaluation, { executable: Executable; tensors: Tensors }>();
+  readonly #batches: Required<EvaluatedBatches>;
+  /** By what they compute and T. */
+  readonly #programs = new Map<string, BucketedProgram>();
 
-  constructor(backend: Backend, model: Model, batch: number) {
+  constructor(backend: Backend, model: Model, { batch, segmentLength = 0 }: EvaluatedBatches) {
     this.#backend = backend;
     this.#model = model;
-    this.#batch = batch;
+    this.#batches = { batch, segmentLength };
   }
 
-  /** Over all targets of all sequences, each counting the same. @throws KronogradError MEMORY */
+  /**
+   * Over all targets of all sequences, each counting the same.
+   * @throws KronogradError MEMORY, SHAPE for lengths that vary where the model has been made for one
+   */
   async loss(theta: Tensor, source: SequenceSource): Promise<number> {
     let total = 0;
     let targets = 0;
@@ -35,7 +51,7 @@ export class SequenceEvaluator implements DataEvaluator<SequenceSource> {
 
   /**
    * The share of all targets, which are classes, that are the one the model finds most likely.
-   * @throws KronogradError MEMORY
+   * @throws KronogradError as `loss`
    */
   async accuracy(theta: Tensor, source: SequenceSource): Promise<number> {
     const classes = source.target.size;
@@ -55,23 +71,36 @@ export class SequenceEvaluator implements DataEvaluator<SequenceSource> {
 
   /** Each batch of the source, and the tensors behind it. */
   async *#run(make: typeof evaluation, theta: Tensor, source: SequenceSource) {
-    const stream = new SequenceStream(source, { batch: this.#batch, remainder: 'keep' });
-    const { executable, tensors } = await this.#compile(make, source.steps);
+    const { batch: r, segmentLength } = this.#batches;
+    const stream = sequenceBatches(source, { batch: r, remainder: 'keep' }, segmentLength);
+    const { shape } = stream;
+    const masked = 'mask' in this.#model.batchTypes(shape.steps, r);
+    if (shape.masked && !masked)
+      throw new KronogradError('SHAPE', 'these sequences end early, and the model knows of no mask', {
+        where: 'evaluation',
+        fix: 'give sequences of one length, or train on sequences of several',
+      });
+    const programs = this.#programOf(make, shape);
     for await (const batch of stream.epoch()) {
-      for (const [name, numbers] of Object.entries(sequenceParts(batch))) tensors[name]?.write(numbers);
+      const { length, executable, tensors } = await programs.prepare(batch.longest);
+      if (batch.resetsState) resetState(tensors);
+      const parts = sequenceParts(batch, { ...shape, masked }, length);
+      for (const [name, numbers] of Object.entries(parts)) tensors[name]?.write(numbers);
       executable.run({ ...tensors, theta });
       yield { batch, outputs: tensors };
     }
   }
 
-  async #compile(make: typeof evaluation, steps: number) {
-    const compiled = this.#compiled.get(make);
-    if (compiled !== undefined) return compiled;
-    const program = make(this.#model, this.#batch, steps);
-    const executable = this.#scope.own(await this.#backend.compile(program));
-    const fresh = { executable, tensors: programTensors(this.#backend, program, this.#scope, ['theta']) };
-    this.#compiled.set(make, fresh);
-    return fresh;
+  #programOf(make: typeof evaluation, { steps, masked }: SequenceShape): BucketedProgram {
+    const key = `${make.name} ${steps} ${masked}`;
+    let program = this.#programs.get(key);
+    if (program === undefined) {
+      const lengths = masked ? bucketLengths(steps) : [steps];
+      const at = (length: number) => make(this.#model, this.#batches.batch, length);
+      program = this.#scope.own(new BucketedProgram(this.#backend, lengths, at, ['theta']));
+      this.#programs.set(key, program);
+    }
+    return program;
   }
 
   [Symbol.dispose](): void {

@@ -1,12 +1,21 @@
-import type { SequenceBatch, SequenceSource } from '../data/sequences.js';
+import type { SequenceBatch, SequenceShape, SequenceSource } from '../data/sequences.js';
 
-/** A batch by the names of a model's inputs. */
-export const sequenceParts = ({ inputs, targets, weight, mask }: SequenceBatch) => ({
-  inputs,
-  targets,
-  weight,
-  ...(mask === undefined ? {} : { mask }),
-});
+/** The first `length` of T steps of a batch, by the names of a model's inputs; with a mask for a model that takes one. */
+export function sequenceParts(
+  batch: SequenceBatch,
+  { steps, features, target, masked }: SequenceShape,
+  length: number,
+) {
+  const { inputs, targets, weight } = batch;
+  const mask = batch.mask ?? (masked ? new Float32Array(inputs.length / features).fill(1) : undefined);
+  const cut = <Numbers extends Float32Array | Int32Array>(numbers: Numbers): Numbers =>
+    numbers.subarray(0, (numbers.length / steps) * length) as Numbers;
+  return {
+    inputs: cut(inputs),
+    ...(target.perStep ? { targets: cut(targets), weight: cut(weight) } : { targets, weight }),
+    ...(mask === undefined ? {} : { mask: cut(mask) }),
+  };
+}
 
 /** The first `count` sequences of a source: a generator has no end to evaluate to. */
 export const firstOf = (source: SequenceSource, count: number): SequenceSource => partOf(source, 0, count);

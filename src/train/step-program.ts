@@ -14,8 +14,8 @@ export interface StepOptions {
   readonly clip: number;
   /** Largest element of the gradient, after that; 0 or absent: no clipping. */
   readonly clipValue?: number;
-  /** Whether biases decay too; true unless given. */
-  readonly decayBiases?: boolean;
+  /** Whether elements have learning rates and weight decays of their own; false unless given. */
+  readonly grouped?: boolean;
   readonly dropout: number;
   /** Losses and norms are kept for this many steps before they are written over. */
   readonly ringLength: number;
@@ -30,7 +30,9 @@ export const scalarNames = (optimizer: Optimizer): string[] => [
 /**
  * One step of truncated BPTT: forward, backward, clipping and the optimizer's update, in one program.
  * Inputs: theta, the optimizer's slots, the state, the parts of the batch, the scalars, the rings
- * `losses` and `norms`, with dropout or zoneout the generator's `key`, and `decays` (see UpdateInputs) where not all decay. Outputs update theta, slots, state and rings.
+ * `losses` and `norms`, with dropout or zoneout the generator's `key`, and
+ * where `grouped` the `groups` [2, size], the learning-rate factor and the weight decay of each element. Outputs update
+ * theta, slots, state and rings.
  */
 export function trainingStep(model: Model, options: StepOptions): Program {
   const { batch, unroll, optimizer, clip, clipValue = 0, dropout, ringLength } = options;
@@ -57,12 +59,14 @@ export function trainingStep(model: Model, options: StepOptions): Program {
   const { loss } = forward;
   const [raw] = gradient(on, loss, [theta]) as [Value];
   const clipped = clipByGlobalNorm(on, raw, clip);
+  const row = (of: Value, i: number) => on.reshape(on.slice(of, 0, i, 1), [size]);
+  const groups = options.grouped ? on.input('groups', float(2, size)) : undefined;
   const updated = optimizer.update(on, {
     theta,
     gradient: clipByValue(on, clipped.gradient, clipValue),
     slots,
-    scalars,
-    decays: options.decayBiases === false ? on.input('decays', float(size)) : undefined,
+    scalars: groups ? { ...scalars, stepSize: on.mul(row(groups, 0), scalars.stepSize!) } : scalars,
+    weightDecays: groups && row(groups, 1),
   });
 
   const ring = (name: string, value: Value) => {

@@ -52,6 +52,10 @@ export class TextData implements TrainingData<Int32Array> {
     return config.unroll;
   }
 
+  lengths({ unroll }: TrainConfig): readonly number[] {
+    return [unroll];
+  }
+
   parts({ inputs, targets }: TextBatch) {
     return { characters: inputs, targets };
   }

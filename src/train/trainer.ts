@@ -1,21 +1,22 @@
 /** The training of a model on any backend, step by step. */
-import type { Backend, Executable } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
-import type { TensorMap } from '../interop/safetensors.js';
-import type { Optimizer } from '../optim/optimizer.js';
-import { threefry2x32 } from '../program/threefry.js';
+import { isSecondOrder } from '../optim/index.js';
 import type { Checkpoint, MetricsEntry } from './checkpoint.js';
-import { type ConfiguredStep, configuredStep, RING_LENGTH } from './configured-step.js';
 import { requireContinuation } from './continuation.js';
+import { curvatureBatch } from './curvature-batches.js';
+import { CurvatureProbe, type Sharpness } from './curvature-probe.js';
+import { FirstOrderSteps } from './first-order-steps.js';
 import { learningRate } from './learning-rate.js';
-import { programTensors, resetState, type Tensors, withoutPrefix } from './program-tensors.js';
 import { RANDOM_STREAMS } from './random-streams.js';
-import { requireRoom } from './room.js';
-import { scalarNames } from './step-program.js';
+import { fittingConfig } from './room.js';
+import type { RunConfig } from './run-config.js';
+import { SecondOrderSteps } from './second-order-steps.js';
 import type { TextData } from './text-data.js';
 import type { BatchOf, ConfigOf, DataEvaluator, ModelOf, PartOf, TrainingData } from './training-data.js';
-import { type FlatParameters, flatWeights, namedWeights, requireTensor, tensorOf } from './weights.js';
+import { RING_LENGTH, type TrainingSteps } from './training-steps.js';
+import { type FlatParameters, flatWeights, namedWeights } from './weights.js';
 
 /** What was measured in one step. */
 export interface StepMetrics {
@@ -34,39 +35,33 @@ export interface StepMetrics {
  * its model and its batches are.
  *
  *     using trainer = await Trainer.create(backend, config, data);
- *     for await (const batch of data.stream.batches(trainer.nextBatch, data.steps)) trainer.step(batch);
+ *     for await (const batch of data.stream.batches(trainer.nextBatch, data.steps)) await trainer.step(batch);
  */
 export class Trainer<Data extends TrainingData = TextData> implements Disposable {
   readonly model: ModelOf<Data>;
   /** Measurements to be saved with the run, oldest first. */
   readonly history: MetricsEntry[] = [];
-  readonly #optimizer: Optimizer;
   readonly #scope: Scope;
-  readonly #executable: Executable;
-  readonly #tensors: Tensors;
+  readonly #steps: TrainingSteps;
   readonly #evaluator: DataEvaluator<PartOf<Data>>;
-  readonly #dropoutKey: number;
+  #curvature: CurvatureProbe | undefined;
   #stepsDone = 0;
   #nextBatch = 0;
   /** The last step whose losses were asked for. */
   #lossesRead = 0;
 
   private constructor(
-    backend: Backend,
+    private readonly backend: Backend,
     readonly config: ConfigOf<Data>,
     readonly data: Data,
-    { model, optimizer, program }: ConfiguredStep,
-    executable: Executable,
+    steps: TrainingSteps,
     scope: Scope,
   ) {
+    const { model } = steps;
     this.model = model as ModelOf<Data>;
-    this.#optimizer = optimizer;
-    this.#executable = executable;
+    this.#steps = steps;
     this.#scope = scope;
-    this.#tensors = programTensors(backend, program, scope);
     this.#evaluator = scope.own(data.evaluator(backend, model, config) as DataEvaluator<PartOf<Data>>);
-    this.#tensors.decays?.write(model.parameters.matrixMask());
-    [this.#dropoutKey] = threefry2x32(config.seed, RANDOM_STREAMS.dropout, 0, 0);
   }
 
   /**
@@ -80,7 +75,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   ): Promise<Trainer<Data>> {
     const trainer = await Trainer.#compile(backend, config, data);
     const random = new CounterRandom(config.seed, RANDOM_STREAMS.initialisation);
-    trainer.#tensors.theta!.write(trainer.model.parameters.initial(random));
+    trainer.#steps.theta.write(trainer.model.parameters.initial(random));
     return trainer;
   }
 
@@ -98,7 +93,9 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   ): Promise<Trainer<Data>> {
     requireContinuation(checkpoint, config, data, where);
     const theta = flatWeights(data.model(config), checkpoint.weights, where);
-    const trainer = await Trainer.#compile(backend, config, data);
+    // Computing again rounds a little differently: a run that began so goes on so.
+    const began = checkpoint.config.recompute === true ? { recompute: true, ...config } : config;
+    const trainer = await Trainer.#compile(backend, began, data);
     try {
       trainer.#load(checkpoint, theta, where);
       return trainer;
@@ -113,12 +110,11 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     config: ConfigOf<Data>,
     data: Data,
   ): Promise<Trainer<Data>> {
-    requireRoom(config, data, backend);
-    const step = configuredStep(config, data);
     const scope = new Scope();
     try {
-      const executable = scope.own(await backend.compile(step.program));
-      return new Trainer(backend, config, data, step, executable, scope);
+      const fitting = isSecondOrder(config.optimizer) ? config : fittingConfig(config, data, backend);
+      const steps = scope.own(await makeSteps(backend, fitting, data));
+      return new Trainer(backend, fitting, data, steps, scope);
     } catch (error) {
       scope[Symbol.dispose]();
       throw error;
@@ -135,31 +131,29 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     return this.#nextBatch;
   }
 
-  /** Bytes of temporary memory of a step. */
-  get arenaBytes(): number {
-    return this.#executable.arenaBytes;
+  /** What a step of all T steps in time takes; null for second-order optimizers, where that is decided on the way. */
+  get cost(): TrainingSteps['cost'] {
+    return this.#steps.cost;
   }
 
-  /** Dispatches of a step. */
-  get dispatches(): number {
-    return this.#executable.dispatches;
+  /**
+   * Compiles, once, what it takes to cut a batch behind its longest sequence. `step` cuts batches no shorter than has
+   * been prepared: at first they have all T steps, with the same results but for rounding. @throws KronogradError MEMORY
+   */
+  async prepare({ longest }: BatchOf<Data>): Promise<void> {
+    await this.#steps.prepare(longest ?? this.data.unroll(this.config));
   }
 
-  /** One update. Returns before a GPU is done; what became of it is told by `losses`. */
-  step(batch: BatchOf<Data>): void {
-    const tensors = this.#tensors;
+  /**
+   * One update. A first-order one is queued when the call returns, so that the next may be asked for at once, and what
+   * became of it is told by `losses`; a second-order one has to be waited for.
+   */
+  step(batch: BatchOf<Data>): Promise<void> {
     const step = this.#stepsDone + 1;
-    if (batch.firstOfEpoch) resetState(tensors);
-    const scalars: Readonly<Record<string, number>> = {
-      slot: (step - 1) % RING_LENGTH,
-      ...this.#optimizer.scalars(step, this.#learningRate(step)),
-    };
-    for (const [name, numbers] of Object.entries(this.data.parts(batch))) tensors[name]!.write(numbers);
-    tensors.scalars!.write(scalarNames(this.#optimizer).map((name) => scalars[name]!));
-    tensors.key?.write([this.#dropoutKey, step]);
-    this.#executable.run(tensors);
+    const made = this.#steps.step(batch, step, this.#learningRate(step));
     this.#stepsDone = step;
     this.#nextBatch = batch.position + 1;
+    return made;
   }
 
   /**
@@ -171,11 +165,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     const first = Math.max(this.#lossesRead, last - RING_LENGTH) + 1;
     this.#lossesRead = last;
     if (first > last) return [];
-    const [losses, norms] = await Promise.all([this.#tensors.losses!.read(), this.#tensors.norms!.read()]);
-    return Array.from({ length: last - first + 1 }, (_, i) => {
-      const slot = (first + i - 1) % RING_LENGTH;
-      return { step: first + i, loss: losses[slot]!, gradientNorm: norms[slot]! };
-    });
+    return this.#steps.losses(first, last);
   }
 
   /**
@@ -183,12 +173,27 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
    * @throws KronogradError TEXT for a text of fewer than two characters, MEMORY
    */
   evaluate(part: PartOf<Data>): Promise<number> {
-    return this.#evaluator.loss(this.#tensors.theta!, part);
+    return this.#evaluator.loss(this.#steps.theta, part);
+  }
+
+  /**
+   * How sharply the loss of a batch, the next one to step on, is curved at the parameters as they are now, without
+   * dropout. Changes nothing of the training. @throws KronogradError DIVERGED, MEMORY
+   */
+  async sharpness(batch: BatchOf<Data>): Promise<Sharpness> {
+    const { data, config, backend } = this;
+    // Limited derivatives would be no derivatives of the loss.
+    this.#curvature ??= this.#scope.own(
+      new CurvatureProbe(backend, data.model({ ...config, clipAccumulations: 0 }), this.#steps.theta),
+    );
+    const saved = batch.resetsState ? [] : [...(await this.#steps.state())];
+    const state = Object.fromEntries(saved.map(([name, tensor]) => [name, tensor.data as FlatParameters]));
+    return this.#curvature.sharpness(curvatureBatch(data, config, batch, state));
   }
 
   /** The parameters as they are now. */
   async parameters(): Promise<FlatParameters> {
-    return (await this.#tensors.theta!.read()) as FlatParameters;
+    return (await this.#steps.theta.read()) as FlatParameters;
   }
 
   /** Everything it takes to continue from here. */
@@ -202,13 +207,13 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
     const history = [...this.history];
     const [theta, optimizer, state] = await Promise.all([
       this.parameters(),
-      this.#read('optimizer.'),
-      this.#read('state.'),
+      this.#steps.memory(),
+      this.#steps.state(),
     ]);
     return {
       weights: namedWeights(model, theta),
       optimizer: {
-        name: this.#optimizer.name,
+        name: this.#steps.optimizer,
         settings: { weightDecay: config.weightDecay },
         step: position.step,
         tensors: optimizer,
@@ -229,28 +234,21 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   }
 
   #load({ optimizer, state, position, history }: Checkpoint, theta: FlatParameters, where: string): void {
-    this.#tensors.theta!.write(theta);
-    for (const [prefix, saved] of [
-      ['optimizer.', optimizer.tensors],
-      ['state.', state],
-    ] as const)
-      for (const [name, tensor] of withoutPrefix(this.#tensors, prefix))
-        tensor.write(requireTensor(saved, name, tensor.type.shape, where));
+    this.#steps.theta.write(theta);
+    this.#steps.restore(optimizer.tensors, state, where);
     this.#stepsDone = position.step;
     this.#lossesRead = position.step;
     this.#nextBatch = position.batch;
     this.history.push(...history);
   }
 
-  async #read(prefix: string): Promise<TensorMap> {
-    const reads = withoutPrefix(this.#tensors, prefix).map(async ([name, tensor]) => {
-      const data = (await tensor.read()) as FlatParameters;
-      return [name, tensorOf(tensor.type.shape, data)] as const;
-    });
-    return new Map(await Promise.all(reads));
-  }
-
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
   }
+}
+
+/** @throws KronogradError OPTION, MEMORY */
+async function makeSteps(backend: Backend, config: RunConfig, data: TrainingData): Promise<TrainingSteps> {
+  if (isSecondOrder(config.optimizer)) return new SecondOrderSteps(backend, config, data);
+  return FirstOrderSteps.create(backend, config, data);
 }

@@ -5,8 +5,10 @@ import type { Model } from '../model/model.js';
 import type { RunConfig } from './run-config.js';
 
 export interface TrainingBatch {
-  /** The first batch of an epoch: a carried state is reset. */
-  readonly firstOfEpoch: boolean;
+  /** Whether what it holds begins, and does not go on from the batch before: a carried state is reset. */
+  readonly resetsState: boolean;
+  /** Steps that are no padding of all its sequences; absent: all T. */
+  readonly longest?: number;
   /** Which batch this is, counted from 0 over all epochs. */
   readonly position: number;
 }
@@ -45,8 +47,10 @@ export interface TrainingData<Part = unknown> {
   model(config: RunConfig): Model;
   /** T: steps in time of a batch. */
   unroll(config: RunConfig): number;
-  /** A batch by the names of the model's inputs. */
-  parts(batch: TrainingBatch): Readonly<Record<string, Numbers>>;
+  /** The lengths that batches may be cut to behind their longest sequences, ascending; T is the last of them. */
+  lengths(config: RunConfig): readonly number[];
+  /** A batch by the names of the model's inputs, its first `length` steps. */
+  parts(batch: TrainingBatch, length: number): Readonly<Record<string, Numbers>>;
   evaluator(backend: Backend, model: Model, config: RunConfig): DataEvaluator<Part>;
   /** A little of the training part: what one look at the loss is taken of. */
   glimpse(config: RunConfig): Part;

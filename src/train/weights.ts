@@ -7,6 +7,7 @@ import type { Model } from '../model/model.js';
 import { type Shape, sameShape } from '../program/program.js';
 import type { Checkpoint } from './checkpoint.js';
 import { CONFIG_KEYS, resolveTrainConfig, type TrainConfig } from './config.js';
+import { recurrentOptions } from './run-config.js';
 
 /** Parameters, flat as `LanguageModel.parameters` lays them out. */
 export type FlatParameters = Float32Array | Float64Array;
@@ -20,9 +21,8 @@ export interface TrainedModel {
 
 /** The model that a configuration describes. @throws KronogradError OPTION */
 export function languageModel(config: TrainConfig, vocabulary: Vocabulary): LanguageModel {
-  const { cell, hidden, layers, embedding, recurrentDropout, zoneout } = config;
-  const sizes = { hidden, layers, embedding, vocabulary: vocabulary.size };
-  return new LanguageModel({ cell, ...sizes, recurrentDropout, zoneout });
+  const { embedding } = config;
+  return new LanguageModel({ ...recurrentOptions(config), embedding, vocabulary: vocabulary.size });
 }
 
 /** Numbers as a tensor for a file, in the precision they have. */

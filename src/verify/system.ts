@@ -1,4 +1,6 @@
 /** How a fixture's case becomes a network: one entry for each system of the format. */
+
+import type { LayerResult } from '../model/recurrent.js';
 import type { Builder } from '../program/builder.js';
 import type { Value } from '../program/program.js';
 import type { FixtureCase } from './fixture.js';
@@ -17,6 +19,8 @@ export interface Network {
   readonly activations: Readonly<Record<string, Value>>;
   /** The state behind each sequence's end, by the fixture's names. */
   readonly finalState: Readonly<Record<string, Value>>;
+  /** Its recurrent layer, where it is one of a paper's cells by itself. */
+  readonly layer?: LayerResult;
   /** Which initial state each final state would start as in the next chunk of a longer sequence. */
   readonly carried: Readonly<Record<string, string>>;
 }

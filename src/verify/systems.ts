@@ -57,13 +57,13 @@ function withReadout(
   inputs: SystemInputs,
   cell: Cell,
   names: readonly string[],
-): Network & { result: LayerResult } {
+): Network & { layer: LayerResult } {
   const result = layer(on, cell, inputs, observedIn(given, ...names));
   const { params, data } = inputs;
   const y = params.W_y ? readout(on, result.output, params.W_y, params.b_y!) : null;
   const output = y ?? result.output;
   return {
-    result,
+    layer: result,
     output,
     loss: headNamed(given.config.head)(on, output, data.target!, data.w!),
     activations: { ...result.observed, ...(y ? { y } : {}) },
@@ -158,8 +158,8 @@ const shRnn: System = {
   build(on, given, inputs) {
     const G = given.config.activation as ActivationName;
     const cell = given.config.canonical === true ? canonicalRnn(G) : standardRnn(G);
-    const { result, ...network } = withReadout(on, given, inputs, cell, ['s', 'r']);
-    const r = on.call(G as 'tanh', result.state.s!);
+    const network = withReadout(on, given, inputs, cell, ['s', 'r']);
+    const r = on.call(G as 'tanh', network.layer.state.s!);
     return { ...network, finalState: { ...network.finalState, r } };
   },
 };
@@ -188,6 +188,7 @@ const pal: System = {
     const { params, data } = inputs;
     const logits = readout(on, result.output, params.W_O!, params.b_O!);
     return {
+      layer: result,
       output: logits,
       loss: headNamed(config.head)(on, logits, data.target!, data.w!),
       activations: { ...result.observed, logits, o: on.softmax(logits) },
@@ -204,6 +205,7 @@ const relu: System = {
     const { params, data } = inputs;
     const logits = on.linear(result.state.h!, params.W!);
     return {
+      layer: result,
       output: logits,
       loss: headNamed(given.config.head)(on, logits, data.target!, data.w!),
       activations: { ...result.observed, logits, z: on.call('sigmoid', logits) },
@@ -222,6 +224,7 @@ const attention: System = {
     const { Z, alpha } = attendToPast(on, result.observed.h!, first);
     const Omega = readout(on, Z, params.V!, params.c!);
     return {
+      layer: result,
       output: Omega,
       loss: headNamed(given.config.head)(on, Omega, data.target!, data.w!),
       activations: { ...result.observed, alpha, Z, Omega, yhat: on.softmax(Omega) },

@@ -1,5 +1,5 @@
 /** Runs the cases of a fixture on a backend and compares every quantity they hold. */
-import type { Backend, Tensor } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import { Float64Backend } from '../backend/cpu/float64-backend.js';
 import { gaussNewtonVector, hessianVector } from '../curvature/products.js';
 import { KronogradError } from '../errors.js';
@@ -7,9 +7,12 @@ import { isRecord, type JsonRecord } from '../interop/json.js';
 import { adjoint } from '../program/adjoint.js';
 import { Builder } from '../program/builder.js';
 import { float, type Value } from '../program/program.js';
-import { type FixtureCase, type FixtureTensor, type Tensors, tensors } from './fixture.js';
-import { preprocessed } from './preprocessing.js';
-import type { Network, System } from './system.js';
+import { compareDiagnostics } from './diagnostics.js';
+import type { FixtureCase, FixtureTensor, Tensors } from './fixture.js';
+import { compareHessians } from './hessian.js';
+import { type Comparison, preprocessed } from './preprocessing.js';
+import { asTensors, declare, prefixed, relativeError, runOnce } from './run.js';
+import type { System } from './system.js';
 import { systems } from './systems.js';
 
 export interface Check {
@@ -34,8 +37,17 @@ const NOT_COMPARED = new Set(['param_order', 'float32_error', 'chunk', 'lr', 'un
 /** The tolerance of what is computed in float64. */
 const EXACT = 1e-10;
 
+export interface VerifyOptions {
+  /** Whether to compare the Hessians as matrices, which takes most of the time. True unless given. */
+  readonly hessians?: boolean;
+}
+
 /** Compares every quantity of a case. */
-export async function verifyCase(backend: Backend, given: FixtureCase): Promise<CaseReport> {
+export async function verifyCase(
+  backend: Backend,
+  given: FixtureCase,
+  { hessians = true }: VerifyOptions = {},
+): Promise<CaseReport> {
   if (given.system === null) return verifyPreprocessing(given);
   const system = systems[given.system];
   if (system === undefined)
@@ -49,7 +61,25 @@ export async function verifyCase(backend: Backend, given: FixtureCase): Promise<
     const tolerance = rounding === null ? EXACT : float32Tolerance(given, quantity, rounding.get(quantity)!);
     return { quantity, error, tolerance, passed: error <= tolerance };
   });
-  return { name: given.name, checks, unsupported };
+  if (!hessians || given.rest.hessian === undefined) return { name: given.name, checks, unsupported };
+  const matrices = await compareHessians(backend, system, given);
+  const tolerance = hessianTolerance(backend, given);
+  return {
+    name: given.name,
+    checks: [...checks, ...matrices.comparisons.map((comparison) => check(comparison, tolerance))],
+    unsupported: [...unsupported, ...matrices.unsupported],
+  };
+}
+
+function check({ quantity, ours, theirs }: Comparison, tolerance: number): Check {
+  const error = relativeError(ours, theirs.data);
+  return { quantity, error, tolerance, passed: error <= tolerance };
+}
+
+/** Of matrices and of their eigenvalues, relative to the largest: 1e-9, in float32 20 times the products' own error. */
+function hessianTolerance({ name }: Backend, { rest: { float32_error } }: FixtureCase): number {
+  if (name === 'cpu-float64') return 1e-9;
+  return Math.max(1e-5, 20 * Number(isRecord(float32_error) ? float32_error.hessian_vector : 0));
 }
 
 /** A case of no network runs on the host, whatever the backend. */
@@ -57,16 +87,18 @@ function verifyPreprocessing(given: FixtureCase): CaseReport {
   const { name } = given;
   const found = preprocessed(given);
   if (found === null) return { name, checks: [], unsupported: ['a case of no network'] };
-  const checks = found.comparisons.map(({ quantity, ours, theirs }): Check => {
-    const error = relativeError(ours, theirs.data);
-    return { quantity, error, tolerance: EXACT, passed: error <= EXACT };
-  });
+  const checks = found.comparisons.map((comparison) => check(comparison, EXACT));
   return { name, checks, unsupported: found.unsupported };
 }
 
 async function measure(backend: Backend, system: System, given: FixtureCase) {
   const errors = new Map<string, number>();
   const add: Add = (quantity, ours, theirs) => errors.set(quantity, relativeError(ours, theirs.data));
+  if (given.rest.expected !== undefined) {
+    const { comparisons, unsupported } = await compareDiagnostics(backend, system, given);
+    for (const { quantity, ours, theirs } of comparisons) add(quantity, ours, theirs);
+    return { errors, unsupported };
+  }
   if (given.rest.accumulate === undefined)
     return { errors, unsupported: await verifyWhole(backend, system, given, add) };
   await verifyTruncated(backend, system, given, add);
@@ -85,20 +117,6 @@ function float32Tolerance(given: FixtureCase, quantity: string, rounding: number
   const measured = given.rest.float32_error;
   const own = isRecord(measured) ? measured[group] : undefined;
   return Math.max(floor, 20 * (typeof own === 'number' ? own : rounding));
-}
-
-/** max|a - b| / max|b|; infinite for NaN or another length. */
-function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
-  let worst = 0;
-  let scale = 0;
-  for (let i = 0; i < b.length; i++) {
-    const d = Math.abs(a[i]! - b[i]!);
-    if (Number.isNaN(d)) return Number.POSITIVE_INFINITY;
-    worst = Math.max(worst, d);
-    scale = Math.max(scale, Math.abs(b[i]!));
-  }
-  return worst === 0 ? 0 : worst / scale;
 }
 
 /** A case run in one piece. Gives what it holds and is not computed. */
@@ -168,7 +186,7 @@ async function verifyWhole(
   }
   const results = Object.keys(outputs).length === 0 ? {} : await runOnce(backend, on, outputs, inputs);
   for (const [quantity, theirs] of Object.entries(expected)) add(quantity, results[quantity]!, theirs);
-  const known = new Set(['loss', 'grads', 'data_grads', 'activations', 'final_state', 'hvp']);
+  const known = new Set(['loss', 'grads', 'data_grads', 'activations', 'final_state', 'hvp', 'hessian']);
   return Object.keys(rest).filter((key) => !known.has(key) && !NOT_COMPARED.has(key));
 }
 
@@ -240,41 +258,6 @@ async function runChunk(backend: Backend, system: System, given: FixtureCase) {
   return { results, carried };
 }
 
-function declare(on: Builder, system: System, given: FixtureCase) {
-  const inputs = (group: Tensors): Record<string, Value> =>
-    Object.fromEntries(
-      Object.entries(group).map(([name, { shape }]) => [name, on.input(name, float(...shape))]),
-    );
-  const params = inputs(given.params);
-  const data = inputs(given.data);
-  const network: Network = system.build(on, given, { params, data });
-  return { params, data, network };
-}
-
-async function runOnce(
-  backend: Backend,
-  on: Builder,
-  outputs: Readonly<Record<string, Value>>,
-  inputs: Tensors,
-): Promise<Record<string, Float64Array>> {
-  const program = on.build(outputs);
-  using executable = await backend.compile(program);
-  const bound: Record<string, Tensor> = {};
-  try {
-    for (const { name, value } of program.inputs) {
-      bound[name] = backend.tensor(value.type);
-      bound[name].write(inputs[name]!.data);
-    }
-    for (const { name, value } of program.outputs) bound[name] = backend.tensor(value.type);
-    executable.run(bound);
-    const results: Record<string, Float64Array> = {};
-    for (const { name } of program.outputs) results[name] = Float64Array.from(await bound[name]!.read());
-    return results;
-  } finally {
-    for (const tensor of Object.values(bound)) tensor[Symbol.dispose]();
-  }
-}
-
 /** Entries of padded steps are 0 in the fixtures. */
 function masked(
   on: Builder,
@@ -304,11 +287,3 @@ function cut(data: Tensors, from: number, to: number): Tensors {
 
 const initialStates = (data: Tensors): Tensors =>
   Object.fromEntries(Object.entries(data).filter(([name]) => !['X', 'target', 'w', 'mask'].includes(name)));
-
-const prefixed = (prefix: string, group: Tensors): Tensors =>
-  Object.fromEntries(Object.entries(group).map(([name, t]) => [`${prefix}${name}`, t]));
-
-const asTensors = (json: unknown, given: FixtureCase, at: string): Tensors =>
-  tensors(json, at, (place, what) => {
-    throw new KronogradError('FIXTURE', what, { where: `${given.name}, ${place}` });
-  });

@@ -6,8 +6,8 @@ import { backendCases, type ScheduledBackend } from '../support/backend-cases.js
 
 const backends: Readonly<Record<string, () => Promise<ScheduledBackend>>> = {
   'the CPU in float32': async () => new Float32Backend(),
-  'WebGPU, stage by stage': () => createDawnBackend(undefined, { composition: 'none' }),
-  'WebGPU, composed': () => createDawnBackend(undefined, { composition: 'all' }),
+  'WebGPU, stage by stage': () => createDawnBackend({ composition: 'none' }),
+  'WebGPU, composed': () => createDawnBackend({ composition: 'all' }),
 };
 
 describe.each(Object.entries(backends))('%s', (where, open) => {

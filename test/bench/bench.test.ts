@@ -135,6 +135,43 @@ describe('kronograd bench', () => {
     expect(ours.gflops).toBeGreaterThan(0);
   });
 
+  it.each(['lstm', 'fnn'])('compares Hessian-vector products with the gradient: %s', async (cell) => {
+    const only = ['--cell', cell, '--k', '3', '--json', '--backend', 'cpu', '--threads', '1'];
+    const { exitCode, out, err } = await run('hvp', ...only, ...tiny);
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    const [result] = out.lines.map((line) => JSON.parse(line));
+    expect(result).toMatchObject({ name: 'hvp', cell, workload: 'T', backend: 'cpu', vectors: 3 });
+    const { median_ms, gradient_median_ms, many_median_ms } = result;
+    expect(result.ratio).toBe(median_ms / gradient_median_ms);
+    expect(result.many_ratio).toBe(many_median_ms / median_ms);
+    // The product runs the gradient's passes and more, three of them less than three times as much.
+    expect(result.dispatches).toBeGreaterThan(result.gradient_dispatches);
+    expect(result.flops_ratio).toBeGreaterThan(1.5);
+    expect(result.many_flops_ratio).toBeGreaterThan(1.5);
+    expect(result.many_flops_ratio).toBeLessThan(3);
+  });
+
+  it('examines eigenpairs in float64', async () => {
+    const { exitCode, out, err } = await run(
+      'lanczos',
+      '--json',
+      '--backend',
+      'cpu',
+      '--threads',
+      '1',
+      ...tiny,
+    );
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    const [ours, ...others] = out.lines.map((line) => JSON.parse(line));
+    expect(others).toEqual([]);
+    expect(ours).toMatchObject({ name: 'lanczos', cell: 'lstm', workload: 'T', backend: 'cpu' });
+    expect(ours.relative_error).toBeLessThan(1e-6);
+    expect(ours.residual).toBeLessThan(1e-4);
+    expect(ours.largest).toHaveLength(5);
+  });
+
   it.each(['cpu', 'webgpu'])('profiles the stages on %s', async (backend) => {
     const { exitCode, out } = await run(
       '--profile',
@@ -153,6 +190,7 @@ describe('kronograd bench', () => {
 
   it.each<[string, string[], string]>([
     ['an unknown benchmark', ['lstmm'], "OPTION: there is no benchmark 'lstmm'"],
+    ['products of an unknown cell', ['hvp', '--cell', 'lstm,x'], 'OPTION: --cell cannot be "x"'],
     ['an unknown workload', ['--workload', 'S,Q'], "OPTION: there is no workload 'Q'"],
     ['an unknown backend', ['--backend', 'metal'], 'OPTION: --backend cannot be "metal"'],
     ['a size of zero', ['--batch', '0'], 'OPTION: --batch cannot be 0'],

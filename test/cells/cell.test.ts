@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type CellDefinition, defineCell } from '../../src/cells/cell.js';
-import { add, linear, tanh } from '../../src/cells/equations.js';
+import { add, linear, type Term, tanh } from '../../src/cells/equations.js';
 import { KronogradError } from '../../src/errors.js';
 
 const sound: CellDefinition = {
@@ -51,6 +51,21 @@ describe('a cell definition', () => {
       /'gain' begins as a number and is no parameter/,
       /W, U, b/,
     ],
+    ['a gate that the step does not give', { gates: ['g'] }, 'PROGRAM', /'g' is said to be a gate/, /: h$/],
+    [
+      'a carousel of what is no state',
+      { carousel: { state: 'c', gate: 'h' } },
+      'PROGRAM',
+      /'c' is said to be the carousel's state/,
+      /: h$/,
+    ],
+    [
+      'a recurrence by what is no parameter',
+      { recurrence: { matrix: 'V', activation: 'tanh', carries: 'value' } },
+      'PROGRAM',
+      /'V' is said to be the recurrence's matrix/,
+      /W, U, b/,
+    ],
     [
       'a state that changes its shape',
       {
@@ -58,15 +73,36 @@ describe('a cell definition', () => {
         step: (x, { h }, { W, U, b }) => ({ h: linear(add(linear(x, W!), b!, linear(h!, U!)), W!) }),
       },
       'SHAPE',
-      /gemm/,
-      /shapes/,
+      /the parameter 'W', \[5, 2\], does not fit a term of 5 features/,
+      /\[m, 5\]/,
     ],
     [
       'shapes that do not fit',
       { parameters: ({ input, hidden }) => ({ W: [input, hidden], U: [hidden, hidden], b: [hidden] }) },
       'SHAPE',
-      /inner dimensions differ/,
-      /shapes/,
+      /the parameter 'W', \[2, 5\], does not fit x of 2 features/,
+      /\[m, 2\]/,
+    ],
+    [
+      'a bias that does not fit',
+      { parameters: ({ input, hidden }) => ({ W: [hidden, input], U: [hidden, hidden], b: [input] }) },
+      'SHAPE',
+      /the parameter 'b', \[2\], does not fit \[3, 5\]/,
+      /as many features/,
+    ],
+    [
+      'a cycle',
+      {
+        step: (x, { h }, { W, U, b }) => {
+          const gate = (): Term => tanh(add(linear(h!, U!), a));
+          const a: Term = add(linear(x, W!), b!, gate());
+          const g = gate();
+          return { h: g };
+        },
+      },
+      'PROGRAM',
+      /reads what it has not defined: .*'a'/,
+      /before the equations that read it/,
     ],
   ])('is refused for %s', (_, change, code, message, fix) => {
     let problem: unknown;

@@ -61,6 +61,13 @@ describe('with an adapter', async () => {
     expect(backends.auto.name).toBe(adapters.every((each) => each.isSoftware) ? 'cpu' : 'webgpu');
   });
 
+  test.skipIf(kind === 'none')('says which toggles are on', async () => {
+    const { toggles } = await examine(inside, env);
+    expect(toggles).toEqual(['disable_workgroup_init']);
+    const text = await doctor(inside, env, '--unsafe-fast');
+    expect(text).toMatch(/toggles disable_workgroup_init, skip_validation, disable_robustness, /);
+  });
+
   test.skipIf(kind === 'none')('says it in words, and which backend is chosen and why', async () => {
     const text = await doctor(inside, env);
     expect(text).toMatch(/^adapter {5}\w+/m);

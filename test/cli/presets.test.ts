@@ -121,7 +121,7 @@ describe('a config file', () => {
     ['nan.json', '{"lr": null}', 'lr cannot be null'],
     ['list.json', '[]', 'not a JSON object'],
     ['syntax.json', '{"hidden": }', 'this is not a configuration'],
-    ['text.json', '{"text": 1}', '"text" is not the name of a file'],
+    ['text.json', '{"text": 1}', 'text cannot be 1'],
   ])('%s is refused and named', async (name, content, message) => {
     const path = await file(name, content);
     await expect(loadTrainingSetup(path, {}, cpu)).rejects.toMatchObject({

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { COMMANDS } from '../../src/cli/commands.js';
 import { runCommandLine } from '../../src/cli/program.js';
 import { SEQUENCE_PRESETS } from '../../src/cli/sequence-setup.js';
+import { Standardiser } from '../../src/data/standardise.js';
 import { CHECKPOINT_FILES } from '../../src/train/checkpoint.js';
 import { loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint-node.js';
 import { Collected } from './collect.js';
@@ -61,6 +62,14 @@ describe('a CSV file', () => {
     expect(told).toMatch(/test {8}rmse \S+, with the weights of step \d+, the best on validation/);
     expect(told).toMatch(/baseline {4}persistence: rmse \S+, beaten/);
     expect(told).toMatch(/baseline {4}seasonal-naive: rmse \S+, beaten/);
+  });
+
+  test('is standardised by its training rows alone, and the checkpoint says how', async () => {
+    await train(...wave(), '--steps', '2');
+    const { checkpoint } = await loadCheckpoint(out);
+    const training = Array.from({ length: 210 }, (_, i) => [Math.sin(i / 5), Math.cos(i / 3)]).flat();
+    const expected = Standardiser.fit(Float64Array.from(training), 2).toJSON();
+    expect(checkpoint.config.standardisation).toEqual(expected);
   });
 
   test('a resumed run ends with the bits of one that never stopped', async () => {
@@ -125,6 +134,47 @@ describe('presets', () => {
     expect(fnn.out).toMatch(/model {4}feed-forward, 1 x 32 units/);
     const both = await train('parity', '--steps', '2', '--bidirectional');
     expect(both.out).toMatch(/model {4}gru, both directions, 1 x 32 units/);
+  });
+});
+
+describe('options of the recurrence', () => {
+  test('segments, with a state of zero and a carried one', async () => {
+    const zero = await train('parity', '--steps', '3', '--segment-length', '5');
+    expect(zero.err).toBe('');
+    expect(zero.out).toMatch(/run .*32 segments, state zero, of 5 steps/);
+    const args = [
+      'parity',
+      '--segment-length',
+      '2,8,10',
+      '--segment-state',
+      'carried',
+      '--schedule',
+      'constant',
+    ];
+    const carried = await train(...args, '--steps', '7');
+    expect(carried.err).toBe('');
+    expect(carried.out).toMatch(/run .*32 segments, state carried, of 10 steps/);
+    const whole = await newest();
+    await rm(out, { recursive: true });
+    // Stopped inside of a sequence.
+    await train(...args, '--steps', '5');
+    expect((await train('--resume', '--segment-length', '5')).err).toMatch(/^CHECKPOINT: .*segmentLength is/);
+    const resumed = await train('--resume', '--steps', '7');
+    expect(resumed.err).toBe('');
+    expect((await newest()).slice(0, 2)).toEqual(whole.slice(0, 2));
+  });
+
+  test('heads and clipped accumulations, kept by the checkpoint', async () => {
+    const options = ['--cell', 'multi-head-lstm', '--heads', '8', '--clip-accumulations', '1e-3'];
+    const { err } = await train('adding', '--steps', '2', ...options);
+    expect(err).toBe('');
+    const { checkpoint } = await loadCheckpoint(out);
+    expect(checkpoint.config).toMatchObject({ heads: 8, clipAccumulations: 1e-3 });
+    expect(checkpoint.weights.get('multi-head-lstm.weight_hh_l0')!.shape).toEqual([8, 16, 4]);
+    expect((await train('--resume', '--steps', '3')).err).toBe('');
+    expect((await train('--resume', '--steps', '4', '--heads', '4')).err).toMatch(
+      /^CHECKPOINT: .*heads is 8/,
+    );
   });
 });
 
@@ -255,6 +305,19 @@ describe('refusals', () => {
       /^OPTION: attention to the steps so far has one direction/,
     ],
     [['--window', '3'], /^OPTION: --window is for --csv/],
+    [['births', '--segment-length', '7'], /^OPTION: segments need a target at every step/],
+    [['parity', '--segment-length', '21'], /^OPTION: segmentLength cannot be 21/],
+    [['parity', '--segment-length', '5,5'], /^OPTION: the segments have 10 steps together, the sequences 20/],
+    [['parity', '--segment-length', '5,x'], /^OPTION: --segment-length cannot be "x"/],
+    [['parity', '--segment-length', '5,0'], /^OPTION: --segment-length\[1\] cannot be 0/],
+    [['parity', '--segment-state', 'kept'], /^OPTION: --segment-state cannot be "kept"/],
+    [
+      ['parity', '--segment-length', '5', '--segment-state', 'carried', '--bidirectional'],
+      /^OPTION: a state can only be carried on in one direction/,
+    ],
+    [['parity', '--heads', '4'], /^OPTION: the cell 'gru' has no heads/],
+    [['parity', '--cell', 'multi-head-lstm', '--heads', '5'], /^OPTION: 32 units cannot be divided/],
+    [['parity', '--clip-accumulations', '-1'], /^OPTION: --clip-accumulations cannot be -1/],
   ])('%j', async (args, message) => {
     const { exitCode, err } = await train(...args.map((arg) => (arg === 'CSV' ? csv : arg)));
     expect(err).toMatch(message);

@@ -18,7 +18,7 @@ describe('TextStream', () => {
     expect([...first!.inputs]).toEqual([0, 6, 1, 7, 2, 8]);
     expect([...first!.targets]).toEqual([1, 7, 2, 8, 3, 9]);
     expect([...second!.inputs]).toEqual([3, 9, 4, 10, 5, 11]);
-    expect([first!.firstOfEpoch, second!.firstOfEpoch]).toEqual([true, false]);
+    expect([first!.resetsState, second!.resetsState]).toEqual([true, false]);
   });
 
   test('each batch continues the one before, and an epoch predicts each used character once', async () => {
@@ -48,7 +48,7 @@ describe('TextStream', () => {
     const all = await collect(stream.batches(0, 8));
     expect(await collect(stream.batches(5, 8))).toEqual(all.slice(5));
     expect(all.map((b) => b.epoch)).toEqual([0, 0, 0, 1, 1, 1, 2, 2]);
-    expect(all.map((b) => b.firstOfEpoch).indexOf(true, 1)).toBe(3);
+    expect(all.map((b) => b.resetsState).indexOf(true, 1)).toBe(3);
     expect(all[3]!.inputs).toEqual(all[0]!.inputs);
   });
 

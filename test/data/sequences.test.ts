@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  lengthsOfMask,
-  maskOfLengths,
   permutation,
   type SequenceBatch,
   SequenceSet,
@@ -100,7 +98,8 @@ describe('SequenceStream', () => {
     const all = await collect(make().batches(0, 9));
     expect(await collect(make().batches(4, 9))).toEqual(all.slice(4));
     expect(all.map((b) => b.epoch)).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2]);
-    expect(all.map((b) => b.firstOfEpoch).indexOf(true, 1)).toBe(3);
+    expect(all.map((b) => b.epoch).indexOf(1)).toBe(3);
+    expect(all.every((b) => b.resetsState)).toBe(true);
     expect(all[3]!.inputs).not.toEqual(all[0]!.inputs);
     const other = new SequenceStream(numbered(11), { batch: 3, shuffle: { seed: 6 } });
     expect(other.at(0).inputs).not.toEqual(all[0]!.inputs);
@@ -134,6 +133,99 @@ describe('SequenceStream', () => {
     const counts = [0, 0, 0, 0];
     for (let epoch = 0; epoch < 4000; epoch += 1) counts[permutation(4, 1, epoch)[0]!]! += 1;
     for (const count of counts) expect(Math.abs(count - 1000)).toBeLessThan(120); // > 4 deviations
+  });
+});
+
+describe('a target at every step', () => {
+  const inputs = (length: number) => Float32Array.from({ length }, (_, i) => i + 1);
+
+  test('is laid out as the inputs are, classes and values', () => {
+    const classes = new SequenceSet(
+      [
+        { inputs: inputs(3), target: [0, 1, 1] },
+        { inputs: inputs(2), target: [1, 0] },
+      ],
+      { features: 1, classes: 2, perStep: true },
+    );
+    expect(new SequenceStream(classes, { batch: 2 }).at(0)).toMatchObject({
+      targets: Int32Array.of(0, 1, 1, 0, 1, 0),
+      mask: Float32Array.of(1, 1, 1, 1, 1, 0),
+      targetCount: 5,
+      longest: 3,
+    });
+    const values = new SequenceSet(
+      [
+        { inputs: inputs(1), target: [5, 6] },
+        { inputs: inputs(2), target: [1, 2, 3, 4] },
+      ],
+      { features: 1, perStep: true },
+    );
+    expect(new SequenceStream(values, { batch: 2 }).at(0).targets).toEqual(
+      Float32Array.of(5, 6, 1, 2, 0, 0, 3, 4),
+    );
+  });
+
+  test.each<[string, object, number[] | number, object]>([
+    ['as many as steps', { classes: 2 }, [0, 1], { code: 'SHAPE', where: 'sequence 1, target' }],
+    ['one for all', { classes: 2 }, 1, { code: 'SHAPE', where: 'sequence 1, target' }],
+    ['as many numbers a step', {}, [1, 2, 3, 4, 5, 6], { code: 'SHAPE', where: 'sequence 1, target' }],
+    ['classes only', { classes: 2 }, [0, 1, 2], { code: 'DATA', where: 'sequence 1, step 2, target' }],
+    ['finite', {}, [1, Number.NaN, 2], { code: 'DATA', where: 'sequence 1, step 1, target' }],
+  ])('has to be %s', (_, options, target, error) => {
+    const sequences = [
+      { inputs: inputs(2), target: [0, 1] },
+      { inputs: inputs(3), target },
+    ];
+    expect(() => new SequenceSet(sequences, { features: 1, perStep: true, ...options })).toThrow(
+      expect.objectContaining(error),
+    );
+  });
+});
+
+describe('what a source writes', () => {
+  const shape = { count: 3, steps: 2, features: 2, masked: true } as const;
+  const source = (write: SequenceSource['write'], target: SequenceSource['target']): SequenceSource => ({
+    ...{ ...shape, target },
+    write,
+  });
+  const classes = { kind: 'classes', size: 2, perStep: true } as const;
+  const values = { kind: 'values', size: 2, perStep: true } as const;
+
+  test.each<[string, SequenceSource, string]>([
+    [
+      'an input that is not finite',
+      source((i, { inputs }) => i === 1 && inputs.fill(Number.NaN, 7, 8), classes),
+      'sequence 1 of the batch, step 1, feature 1',
+    ],
+    [
+      'a class that there is not',
+      source((i, { targets }) => i === 1 && targets.fill(2, 3, 4), classes),
+      'sequence 1 of the batch, step 1, target',
+    ],
+    [
+      'a class below 0',
+      source((_, { targets }) => targets.fill(-1, 2, 3), classes),
+      'sequence 0 of the batch, step 1, target',
+    ],
+    [
+      'a class of a whole sequence',
+      source((_, { targets, place }) => targets.fill(2 * place, place, place + 1), {
+        ...classes,
+        perStep: false,
+      }),
+      'sequence 1 of the batch, target',
+    ],
+    [
+      'a value that is not finite',
+      source((_, { targets }) => targets.fill(Number.POSITIVE_INFINITY, 7), values),
+      'sequence 1 of the batch, step 1, target',
+    ],
+    ['a hole', source((_, { mask }) => mask!.fill(0, 0, 1), values), 'mask, sequence 0, step 1'],
+    ['a sequence without a step', source((_, { mask }) => mask!.fill(0), values), 'sequence 0'],
+  ])('is refused with %s', (_, bad, where) => {
+    expect(() => new SequenceStream(bad, { batch: 2 }).at(0)).toThrow(
+      expect.objectContaining({ code: 'DATA', where }),
+    );
   });
 });
 
@@ -173,51 +265,5 @@ describe('SequenceSet', () => {
       {},
       { code: 'SHAPE', where: 'sequence 1, target' },
     );
-  });
-});
-
-describe('masks', () => {
-  test('are the inverse of lengths', () => {
-    fc.assert(
-      fc.property(
-        fc
-          .integer({ min: 1, max: 9 })
-          .chain((steps) =>
-            fc.tuple(
-              fc.constant(steps),
-              fc.array(fc.integer({ min: 1, max: steps }), { minLength: 1, maxLength: 6 }),
-            ),
-          ),
-        ([steps, lengths]) => {
-          expect([...lengthsOfMask(maskOfLengths(lengths, steps), steps, lengths.length)]).toEqual(lengths);
-        },
-      ),
-    );
-  });
-
-  test.each([0, 4, -1, 1.5, Number.NaN])('refuse the length %s of 3 steps', (length) => {
-    expect(() => maskOfLengths([2, length], 3)).toThrow(
-      expect.objectContaining({ code: 'DATA', where: 'sequence 1' }),
-    );
-  });
-
-  test.each([
-    ['a hole', [1, 1, 1, 0, 1, 1], 'hole'],
-    ['a late start', [1, 0, 1, 1, 1, 1], 'hole'],
-    ['a weight', [1, 1, 1, 0.5, 1, 0], '0.5'],
-    ['NaN', [1, Number.NaN, 1, 0, 1, 0], 'NaN'],
-    ['an empty sequence', [1, 0, 1, 0, 1, 0], '0 steps'],
-  ])('refuse %s', (_name, mask, what) => {
-    expect(() => lengthsOfMask(mask, 3, 2)).toThrow(
-      expect.objectContaining({
-        code: 'DATA',
-        message: expect.stringContaining(what),
-        where: expect.stringContaining('sequence 1'),
-      }),
-    );
-  });
-
-  test('refuse another size', () => {
-    expect(() => lengthsOfMask([1, 1], 3, 2)).toThrow(expect.objectContaining({ code: 'SHAPE' }));
   });
 });

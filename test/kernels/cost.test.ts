@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { costOf } from '../../kernels/cost.js';
 import type { Ref, Stage } from '../../kernels/stage.js';
+import { normalisedRows } from '../support/row-stages.js';
 
 const ref = (strides: readonly number[]): Ref => ({ buffer: 0, offset: 0, strides, time: null });
 
@@ -51,6 +52,11 @@ describe('cost', () => {
         stores: [ref([1])],
       },
       { flops: 80, bytes: 4 * 44 },
+    ],
+    [
+      'rows: a sum is an addition an element, what is stored once for each row moves once',
+      normalisedRows([4, 10], { x: ref([10, 1]), y: ref([10, 1]), variance: ref([1, 0]) }),
+      { flops: 40 * (10 + 3), bytes: 4 * (40 + 40 + 4) },
     ],
     [
       'scatter-add',

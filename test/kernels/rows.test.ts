@@ -1,4 +1,4 @@
-/** The kernels that work along an axis: reduce, softmax, softmax cross-entropy, scatter-add. */
+/** The kernels that work along an axis: reduce, rows, softmax, softmax cross-entropy, scatter-add. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateKernel } from '../../kernels/index.js';
@@ -10,6 +10,7 @@ import type {
   SoftmaxStage,
 } from '../../kernels/stage.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
+import { normalisedRows } from '../support/row-stages.js';
 import {
   type Buffer,
   check,
@@ -81,6 +82,49 @@ describe('reduce', () => {
     const first = await check(backend, stage, buffers, { tolerance: 2e-6 });
     const second = await check(backend, stage, buffers, { tolerance: 2e-6 });
     expect(second[2]).toEqual(first[2]);
+  });
+});
+
+describe('rows', () => {
+  /** In place or not, of rows or of columns that lie side by side. */
+  function stageOf(rows: number, columns: number, inPlace: boolean, transposed: boolean) {
+    const strides = transposed ? [1, rows] : [columns, 1];
+    const [x, y] = [ref(1, strides), ref(inPlace ? 1 : 2, strides)];
+    const stage = normalisedRows([rows, columns], { x, y, variance: ref(3, [1, 0]) });
+    const buffers = [
+      floats('arena', [0]),
+      floats('x', numbers(rows * columns)),
+      floats('y', zeros(rows * columns)),
+      floats('variance', zeros(rows)),
+    ];
+    return { stage, buffers };
+  }
+
+  it('adds up what earlier sums went into at any size, in place too', async () => {
+    await fc.assert(
+      fc.asyncProperty(awkward, awkward, fc.boolean(), fc.boolean(), async (rows, columns, ...layout) => {
+        const { stage, buffers } = stageOf(rows, columns, ...layout);
+        await check(backend, stage, buffers, { tolerance: 5e-6 });
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it('computes again what rows are too long to keep, the same bits every time', async () => {
+    const { stage, buffers } = stageOf(3, 5003, false, false);
+    const { code } = generateKernel(stage, buffers);
+    expect(code).not.toContain('var kept');
+    const first = await check(backend, stage, buffers, { tolerance: 2e-5 });
+    expect(await dispatch(backend, generateKernel(stage, buffers), buffers)).toEqual(first);
+  });
+
+  it('goes through rows of several axes, inside a loop over time', async () => {
+    const time = { stride: 60, shift: 1, ring: 2 };
+    const x = { ...ref(1, [1, 15, 3]), time };
+    const refs = { x, y: ref(0, [20, 5, 1]), variance: ref(2, [1, 3, 0], 2) };
+    const stage = normalisedRows([3, 4, 5], refs);
+    const buffers = [floats('arena', zeros(60)), floats('x', numbers(120)), floats('variance', zeros(14))];
+    await check(backend, stage, buffers, { tolerance: 5e-6, t: 4 });
   });
 });
 

@@ -169,6 +169,45 @@ describe.each(Object.keys(LOSS_OF_ROW) as LossName[])('%s', (loss) => {
   });
 });
 
+describe('the loss over steps t = a..tau', () => {
+  test.each([
+    [1, 1],
+    [2, 4],
+    [5, 5],
+    [1, 5],
+  ])('%d..%d is the loss with weights of 0 elsewhere', (a, tau) => {
+    for (const loss of Object.keys(LOSS_OF_ROW) as LossName[]) {
+      const whole = program(model({ loss, perStep: true, masked: true }), T, r);
+      const some = program(model({ loss, perStep: true, masked: true, lossSteps: { a, tau } }), T, r);
+      const data = numbers(some, { theta: theta(model()), mask: MASK });
+      const weight = (data.weight as Float64Array).map((w, i) => {
+        const t = Math.floor(i / r) + 1;
+        return t >= a && t <= tau ? w : 0;
+      });
+      const expected = interpret(whole, { ...data, weight });
+      const actual = interpret(some, data);
+      for (const [name, value] of Object.entries(expected)) expectClose(actual[name]!, value, 1e-13, name);
+    }
+  });
+
+  test.each<[Partial<SequenceModelConfig>, string]>([
+    [{ perStep: false, lossSteps: { a: 1, tau: 2 } }, 'lossSteps'],
+    [{ perStep: true, lossSteps: { a: 0, tau: 2 } }, 'lossSteps.a'],
+    [{ perStep: true, lossSteps: { a: 1.5, tau: 2 } }, 'lossSteps.a'],
+    [{ perStep: true, lossSteps: { a: 3, tau: 2 } }, 'lossSteps.tau'],
+  ])('%j is refused', (changes, where) => {
+    expect(() => model(changes)).toThrow(expect.objectContaining({ code: 'OPTION', where }));
+  });
+
+  test('needs as many steps', () => {
+    const of = model({ perStep: true, lossSteps: { a: 1, tau: T } });
+    expect(() => of.batchTypes(T, r)).not.toThrow();
+    expect(() => of.batchTypes(T - 1, r)).toThrow(
+      expect.objectContaining({ code: 'SHAPE', where: 'lossSteps' }),
+    );
+  });
+});
+
 describe('as stages', () => {
   const feedForward: FeedForwardModelConfig = {
     ...{ steps: T, features: FEATURES, hidden: [6, 4], activation: 'tanh' },

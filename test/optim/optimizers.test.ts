@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Data, interpret } from '../../src/backend/cpu/interpret.js';
 import { adam } from '../../src/optim/adam.js';
-import { clipByValue, type Optimizer } from '../../src/optim/optimizer.js';
+import { clipByGlobalNorm, clipByValue, type Optimizer } from '../../src/optim/optimizer.js';
 import { type RmsPropOptions, rmsProp } from '../../src/optim/rmsprop.js';
 import { sgd } from '../../src/optim/sgd.js';
 import { Builder } from '../../src/program/builder.js';
@@ -14,10 +14,16 @@ const RATE = 0.1;
 const gradientAt = (theta: readonly number[], step: number) =>
   theta.map((x, i) => x + Math.sin(step * (i + 1)));
 
-/** theta after some steps of an optimizer, decaying only where `decays` is 1. */
-function run(optimizer: Optimizer, steps: number, decays?: readonly number[]): number[] {
+/** What elements have of their own, instead of RATE and of what the optimizer was made with. */
+interface Own {
+  readonly rates: readonly number[];
+  readonly weightDecays: readonly number[];
+}
+
+/** theta after some steps of an optimizer. */
+function run(optimizer: Optimizer, steps: number, own?: Own, rate = RATE): number[] {
   const size = START.length;
-  const names = Object.keys(optimizer.scalars(1, RATE));
+  const names = Object.keys(optimizer.scalars(1, rate));
   const on = new Builder();
   const inputs = (list: readonly string[], shape: readonly number[]) =>
     Object.fromEntries(list.map((name) => [name, on.input(name, float(...shape))]));
@@ -25,8 +31,8 @@ function run(optimizer: Optimizer, steps: number, decays?: readonly number[]): n
     theta: on.input('theta', float(size)),
     gradient: on.input('gradient', float(size)),
     slots: inputs(optimizer.slots, [size]),
-    scalars: inputs(names, []),
-    decays: decays && on.input('decays', float(size)),
+    scalars: { ...inputs(names, []), ...(own && { stepSize: on.input('stepSizes', float(size)) }) },
+    weightDecays: own && on.input('weightDecays', float(size)),
   });
   const program = on.build(
     Object.fromEntries(
@@ -40,11 +46,14 @@ function run(optimizer: Optimizer, steps: number, decays?: readonly number[]): n
   for (const slot of optimizer.slots) state[slot] = new Float64Array(size);
   for (let step = 1; step <= steps; step++) {
     const scalars = Object.fromEntries(
-      Object.entries(optimizer.scalars(step, RATE)).map(([name, x]) => [name, Float64Array.of(x)]),
+      Object.entries(optimizer.scalars(step, rate)).map(([name, x]) => [name, Float64Array.of(x)]),
     );
     const gradient = Float64Array.from(gradientAt(Array.from(state.theta!), step));
-    const masked = decays && { decays: Float64Array.from(decays) };
-    state = interpret(program, { ...state, ...scalars, gradient, ...masked });
+    const vectors = own && {
+      stepSizes: Float64Array.from(own.rates, (each) => (each / rate) * scalars.stepSize![0]!),
+      weightDecays: Float64Array.from(own.weightDecays),
+    };
+    state = interpret(program, { ...state, ...scalars, gradient, ...vectors });
   }
   return Array.from(state.theta!);
 }
@@ -86,17 +95,20 @@ describe('RMSProp', () => {
   });
 });
 
-describe('weight decay where it is wanted only', () => {
+describe('elements with a learning rate and a weight decay of their own', () => {
   test.each<[string, (weightDecay: number) => Optimizer]>([
     ['SGD', (weightDecay) => sgd({ weightDecay })],
+    ['Nesterov', (weightDecay) => sgd({ weightDecay, momentum: 0.9, nesterov: true })],
     ['RMSProp', (weightDecay) => rmsProp({ weightDecay })],
     ['Adam', (weightDecay) => adam({ weightDecay })],
     ['AdamW', (weightDecay) => adam({ weightDecay, decoupled: true })],
-  ])('%s: elements go as if all decayed, or none', (_, optimizer) => {
-    const decaying = run(optimizer(0.3), 4);
-    const free = run(optimizer(0), 4);
-    expectNumbers(run(optimizer(0.3), 4, [1, 0, 1]), [decaying[0]!, free[1]!, decaying[2]!]);
-    expect(Math.abs(decaying[1]! - free[1]!)).toBeGreaterThan(1e-3);
+  ])('%s: each goes as if all were like it', (_, optimizer) => {
+    const rates = [0.1, 0.02, 0];
+    const weightDecays = [0.3, 0, 0.2];
+    const alone = rates.map((rate, i) => run(optimizer(weightDecays[i]!), 4, undefined, rate)[i]!);
+    // What the optimizer was made with does not count.
+    expectNumbers(run(optimizer(0.7), 4, { rates, weightDecays }), alone);
+    expect(alone[2]).toBe(START[2]);
   });
 });
 
@@ -108,4 +120,21 @@ test.each([
   const clipped = clipByValue(on, on.input('g', float(3)), limit);
   const { result } = interpret(on.build({ result: clipped }), { g: Float64Array.of(3, -0.2, -4) });
   expect(Array.from(result!)).toEqual(expected);
+});
+
+test.each([
+  [0, 1],
+  [10, 1],
+  [2.5, 2.5 / (5 + 1e-6)],
+])('clipping by the global norm %d: the norm before it, and the gradient scaled by %d', (limit, scale) => {
+  const on = new Builder();
+  const { gradient, norm } = clipByGlobalNorm(on, on.input('g', float(3)), limit);
+  const result = interpret(on.build({ gradient, norm: on.reshape(norm, [1]) }), {
+    g: Float64Array.of(3, 0, -4),
+  });
+  expectNumbers(Array.from(result.norm!), [5]);
+  expectNumbers(
+    Array.from(result.gradient!),
+    [3, 0, -4].map((x) => x * scale),
+  );
 });

@@ -136,3 +136,21 @@ it('keeps a pruned program equal to the whole', () => {
   const cubed = Float64Array.from(inputs.x!, (v) => v ** 4);
   expect(relativeError(interpret(program, inputs).y!, cubed)).toBeLessThan(1e-15);
 });
+
+it('derives nothing again that a tangent does not need', () => {
+  const b = new Builder();
+  const x = b.input('x', float(3));
+  const loss = b.sumAll(b.call('tanh', b.mul(x, x)));
+  const sizes = Array.from({ length: 4 }, (_, i) => {
+    const before = b.nodes.length;
+    tangent(
+      b,
+      adjoint(b, [{ value: loss, adjoint: b.constant(1) }], [x]),
+      new Map([[x, b.input(`v${i}`, float(3))]]),
+    );
+    return b.nodes.length - before;
+  });
+  // The first also makes the gradient, which the others find.
+  expect(sizes[2]).toBeLessThanOrEqual(sizes[0]!);
+  expect(sizes[3]).toBe(sizes[2]);
+});

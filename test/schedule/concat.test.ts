@@ -53,6 +53,34 @@ it('slices the joined output of both directions under a mask', () => {
   expect(Object.keys(expected)).toHaveLength(gradients.length + 1);
 });
 
+it('stores a sum of a matrix as a part of a wider one', () => {
+  const on = new Builder();
+  const [x, w] = [on.input('x', float(4, 3, 2)), on.input('w', float(3, 2))];
+  const sum = on.sum(x, [0]);
+  const program = on.build({ whole: on.concat([w, sum], 1), twice: on.concat([sum, sum], 0), sum });
+  const inputs = randomInputs(program, 2);
+  const expected = interpret(program, inputs);
+  const out = runSchedule(schedule(program), inputs);
+  for (const [name, value] of Object.entries(expected)) expectClose(out[name]!, value, 1e-14, name);
+});
+
+it('copies by itself what is computed under another shape than that of the part it becomes', () => {
+  const on = new Builder();
+  const x = on.input('x', float(4, 3, 2));
+  const rows = on.reshape(on.sum(x, [2]), [3, 4]);
+  const sum = on.reshape(on.sum(x, [0]), [2, 3]);
+  const square = on.reshape(on.call('exp', on.reshape(x, [4, 6])), [3, 8]);
+  const program = on.build({
+    rows: on.concat([rows, square, rows], 1),
+    sum: on.concat([sum, sum], 1),
+    square: on.concat([on.reshape(square, [2, 12]), sum, sum], 1),
+  });
+  const inputs = randomInputs(program, 2);
+  const expected = interpret(program, inputs);
+  const out = runSchedule(schedule(program), inputs);
+  for (const [name, value] of Object.entries(expected)) expectClose(out[name]!, value, 1e-14, name);
+});
+
 it('stores a part apart when it is read in one run, across the edges that it has in the whole', () => {
   const on = new Builder();
   const [x, w] = [on.input('x', float(2, 3)), on.input('w', float(2, 6))];

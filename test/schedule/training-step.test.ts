@@ -43,7 +43,7 @@ describe('a training step as stages equals the program', () => {
     ['nesterov with weight decay', step({}, { optimizer: optimizerNamed('nesterov', 0.1) })],
     ['rmsprop', step({}, { optimizer: optimizerNamed('rmsprop', 0) })],
     ['clipping by value', step({}, { clipValue: 1e-3 })],
-    ['biases that do not decay', step({}, { optimizer: optimizerNamed('adamw', 0.1), decayBiases: false })],
+    ['parameter groups', step({}, { optimizer: optimizerNamed('adamw', 0.1), grouped: true })],
     ['adamw', step({}, { optimizer: optimizerNamed('adamw', 0.1) })],
   ])('%s', (_, program) => {
     const inputs = randomInputs(program, 5, (name, { shape }) =>

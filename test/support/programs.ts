@@ -8,6 +8,17 @@ export interface Case {
   readonly build: (b: Builder) => { readonly y: Value; readonly wrt: readonly Value[] };
 }
 
+/** Rows less their means, over the root of their variances; and the means [..., 1]. */
+function normalised(b: Builder, x: Value): { normal: Value; mean: Value } {
+  const { shape } = x.type;
+  const meanOf = (v: Value) =>
+    b.mul(b.reshape(b.sum(v, [shape.length - 1]), [...shape.slice(0, -1), 1]), b.constant(1 / shape.at(-1)!));
+  const mean = meanOf(x);
+  const centred = b.sub(x, mean);
+  const deviation = b.call('sqrt', b.add(meanOf(b.mul(centred, centred)), b.constant(0.1)));
+  return { normal: b.call('div', centred, deviation), mean };
+}
+
 const unaries = ['exp', 'tanh', 'sigmoid', 'relu', 'softplus', 'neg'] as const;
 const positives = ['log', 'sqrt'] as const;
 
@@ -121,6 +132,34 @@ export const cases: Case[] = [
         const target = b.input('ids', dtype === 'int' ? int(2, 2) : float(2, 2, 3));
         const { loss, gradient } = b.softmaxCrossEntropy(x, target, b.input('w', float(2, 2)));
         return { y: b.add(gradient, b.reshape(loss, [2, 2, 1])), wrt: [x] };
+      },
+    }),
+  ),
+  {
+    name: 'rows normalised by their mean and variance, and the means',
+    build: (b) => {
+      const x = b.input('x', float(2, 3, 5));
+      const { normal, mean } = normalised(b, x);
+      return { y: b.mul(b.call('tanh', normal), b.call('exp', mean)), wrt: [x] };
+    },
+  },
+  ...([1, -1] as const).map(
+    (direction): Case => ({
+      name: `scan, direction ${direction}: a state that is normalised by rows, with the means beside it`,
+      build: (b) => {
+        const w = b.input('w', float(5, 5));
+        const h0 = b.input('h0', float(3, 5));
+        const x = b.input('x', float(4, 3, 5));
+        const { finals, stacks } = b.scan(
+          { length: 4, direction, constants: [w], initial: [h0, b.full([3, 1], 0)], xs: [x] },
+          (s, { constants: [w], carries: [h, m], xs: [x] }) => {
+            const { normal, mean } = normalised(s, s.add(s.call('tanh', s.linear(h!, w!)), x!));
+            const next = s.mul(s.call('sigmoid', normal), s.add(x!, m!));
+            return { carries: [next, s.add(m!, mean)], stacks: [s.call('exp', mean)] };
+          },
+        );
+        const flat = (v: Value) => b.reshape(v, [sizeOf(v.type.shape)]);
+        return { y: b.concat([...finals, ...stacks].map(flat), 0), wrt: [w, h0, x] };
       },
     }),
   ),

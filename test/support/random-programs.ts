@@ -16,6 +16,8 @@ const straight = [
   'softmax',
   'halves',
   'centre',
+  'normalise',
+  'gates',
 ] as const;
 
 export type RandomOp =
@@ -40,6 +42,17 @@ export const randomOps: fc.Arbitrary<RandomOp[]> = fc.array(
   ),
   { minLength: 1, maxLength: 6 },
 );
+
+/** x less the means of its rows. */
+const centred = (b: Builder, x: Value): Value =>
+  b.sub(x, b.reshape(b.mul(b.sum(x, [1]), b.constant(1 / 3)), [3, 1]));
+
+/** x / sqrt(mean of squares + 1/10), by rows. */
+function scaled(b: Builder, x: Value): Value {
+  const columns = x.type.shape[1]!;
+  const meanSquare = b.mul(b.reshape(b.sum(b.mul(x, x), [1]), [3, 1]), b.constant(1 / columns));
+  return b.call('div', x, b.call('sqrt', b.add(meanSquare, b.constant(0.1))));
+}
 
 function apply(b: Builder, op: RandomOp, x: Value, w: Value): Value {
   if (typeof op === 'object') {
@@ -69,24 +82,32 @@ function apply(b: Builder, op: RandomOp, x: Value, w: Value): Value {
     case 'halves':
       return b.concat([b.slice(x, 1, 2, 1), b.slice(x, 1, 0, 2)], 1);
     case 'centre':
-      return b.sub(x, b.reshape(b.mul(b.sum(x, [1]), b.constant(1 / 3)), [3, 1]));
+      return centred(b, x);
+    case 'normalise':
+      return scaled(b, centred(b, x));
+    case 'gates': {
+      // Rows that are normalised whole and read in parts.
+      const [gate, value] = b.split(scaled(b, b.gemm(x, b.concat([w, x], 1))), 1, 2) as [Value, Value];
+      return b.mul(b.call('sigmoid', gate), value);
+    }
     default:
       return b.call(op, x);
   }
 }
 
+/** The loss of random operations on inputs x and w. */
+export function randomLoss(b: Builder, ops: readonly RandomOp[]): { loss: Value; w: Value } {
+  const [x, w] = [b.input('x', float(3, 3)), b.input('w', float(3, 3))];
+  let y = x;
+  for (const op of ops) y = apply(b, op, y, w);
+  return { loss: b.sumAll(b.mul(y, b.call('tanh', y))), w };
+}
+
 /** Gradient g by w, Hessian products hu and hv along u and v, and the tangent jv, of a loss of random operations. */
 export function randomDerivatives(ops: readonly RandomOp[]): Program {
   const b = new Builder();
-  const [x, w, u, v] = ['x', 'w', 'u', 'v'].map((n) => b.input(n, float(3, 3))) as [
-    Value,
-    Value,
-    Value,
-    Value,
-  ];
-  let y = x;
-  for (const op of ops) y = apply(b, op, y, w);
-  const loss = b.sumAll(b.mul(y, b.call('tanh', y)));
+  const { loss, w } = randomLoss(b, ops);
+  const [u, v] = [b.input('u', float(3, 3)), b.input('v', float(3, 3))];
   const [g] = gradient(b, loss, [w]);
   const [hu] = tangent(b, [g!], new Map([[w, u]]));
   const [hv] = tangent(b, [g!], new Map([[w, v]]));

@@ -70,6 +70,7 @@ export function rowOf(stage: Stage, axis: number, row: number): Stage {
   const one = (shape: readonly number[]) => shape.map((size, k) => (k === axis ? 1 : size));
   switch (moved.kind) {
     case 'pointwise':
+    case 'rows':
       return { ...moved, shape: one(moved.shape), scalars: moved.scalars.map(scalar) };
     case 'gemm':
       return { ...moved, rows: 1, scalars: moved.scalars.map(scalar) };

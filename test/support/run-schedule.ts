@@ -57,10 +57,12 @@ export function runStage(stage: Stage, memory: readonly Float64Array[], t = 0, b
     scalars: readonly Scalar[],
     index: readonly number[],
     accumulators: readonly number[],
+    rowSums: ReadonlyMap<Scalar, number> = new Map(),
   ): number[] => {
     const out: number[] = [];
     for (const s of scalars) {
       if (s.kind === 'constant') out.push(s.value);
+      else if (s.kind === 'rowSum') out.push(rowSums.get(s) ?? Number.NaN);
       else if (s.kind === 'accumulator') out.push(accumulators[s.slot]!);
       else if (s.kind === 'coordinate') out.push(place(s.index, index, t));
       else if (s.kind === 'call') out.push(functions[s.fn].evaluate(...s.args.map((a) => out[a]!)));
@@ -85,6 +87,24 @@ export function runStage(stage: Stage, memory: readonly Float64Array[], t = 0, b
         for (const { ref, value } of stage.stores) put(ref, index, values[value]!);
       });
       return;
+    case 'rows': {
+      const columns = stage.shape.at(-1)!;
+      each(stage.shape.slice(0, -1), backwards, (row) => {
+        const sums = new Map<Scalar, number>();
+        const at = (j: number) => evaluate(stage.scalars, [...row, j], [], sums);
+        for (const s of stage.scalars)
+          if (s.kind === 'rowSum')
+            sums.set(
+              s,
+              Array.from({ length: columns }, (_, j) => at(j)[s.value]!).reduce((a, b) => a + b, 0),
+            );
+        each([columns], backwards, ([j]) => {
+          const values = at(j!);
+          for (const { ref, value } of stage.stores) put(ref, [...row, j!], values[value]!);
+        });
+      });
+      return;
+    }
     case 'gemm':
       each([stage.batch, stage.rows, stage.columns], backwards, (index) => {
         const sums = new Array<number>(stage.slots).fill(0);

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { MODEL_KEYS, overlayConfig, resolveTrainConfig, TRAIN_DEFAULTS } from '../../src/train/config.js';
+import {
+  CONFIG_KEYS,
+  MODEL_KEYS,
+  overlayConfig,
+  resolveTrainConfig,
+  TRAIN_DEFAULTS,
+} from '../../src/train/config.js';
 
 describe('resolveTrainConfig', () => {
   test('nothing given means the defaults', () => {
@@ -39,11 +45,11 @@ describe('resolveTrainConfig', () => {
     ['zoneout', -0.1],
     ['embedding', 0],
     ['embedding', 'dense'],
-    ['optimizer', 'lbfgs'],
+    ['optimizer', 'newton'],
     ['weightDecay', -1e-4],
     ['schedule', 'linear'],
     ['clipValue', -1],
-    ['decayBiases', 'no'],
+    ['groups', 'head.*'],
     ['plateauFactor', 1],
     ['plateauFactor', 0],
     ['plateauPatience', -1],
@@ -94,6 +100,15 @@ describe('resolveTrainConfig', () => {
   });
 });
 
+describe('heads', () => {
+  test('belong to multi-head-lstm', () => {
+    expect(resolveTrainConfig({ cell: 'multi-head-lstm', heads: 8 }).heads).toBe(8);
+    expect(() => resolveTrainConfig({ cell: 'lstm', heads: 8 })).toThrow(
+      expect.objectContaining({ code: 'OPTION', where: 'heads' }),
+    );
+  });
+});
+
 describe('overlayConfig', () => {
   test('changes win, undefined changes nothing, steps and epochs replace each other', () => {
     expect(overlayConfig({ hidden: 1, steps: 9 }, { hidden: undefined, epochs: 2 })).toEqual({
@@ -105,5 +120,5 @@ describe('overlayConfig', () => {
 });
 
 test('the model keys are keys of a configuration', () => {
-  for (const key of MODEL_KEYS) expect(TRAIN_DEFAULTS).toHaveProperty(key);
+  expect(CONFIG_KEYS).toEqual(expect.arrayContaining([...MODEL_KEYS]));
 });

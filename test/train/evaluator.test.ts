@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
+import { programTensors } from '../../src/backend/program-tensors.js';
 import { CounterRandom } from '../../src/data/random.js';
 import { Scope } from '../../src/dispose.js';
 import { LanguageModel } from '../../src/model/language-model.js';
 import { float } from '../../src/program/program.js';
 import { Evaluator, evaluationSizes } from '../../src/train/evaluator.js';
-import { programTensors } from '../../src/train/program-tensors.js';
 import { prediction } from '../../src/train/step-program.js';
 
 test('a text of any length is cut within the sizes, and next to nothing of it is lost', () => {

@@ -6,9 +6,9 @@ import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
 import type { KronogradError } from '../../src/errors.js';
 import { decodeCheckpoint } from '../../src/train/checkpoint.js';
 import type { TrainConfigInput } from '../../src/train/config.js';
-import { RING_LENGTH } from '../../src/train/configured-step.js';
 import { fit } from '../../src/train/fit.js';
 import { Trainer } from '../../src/train/trainer.js';
+import { RING_LENGTH } from '../../src/train/training-steps.js';
 import { advance, bitsOf, FOX, newTrainer, prepare } from './setup.js';
 
 const backends: [string, () => Promise<Backend>][] = [

@@ -35,6 +35,7 @@ function writes(stage: Stage): { ref: Ref; shape: readonly number[] }[] {
     refs.flatMap((ref) => (ref === null ? [] : [{ ref, shape }]));
   switch (stage.kind) {
     case 'pointwise':
+    case 'rows':
       return over(stage.shape, ...stage.stores.map(({ ref }) => ref));
     case 'gemm': {
       const { batch, rows, columns, stores } = stage;

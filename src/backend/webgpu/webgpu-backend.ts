@@ -11,8 +11,10 @@ import { Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 
 export interface WebGpuOptions {
-  /** 'auto' unless given. */
-  readonly composition?: Composition;
+  /** What shares a dispatch; 'auto' unless given. */
+  readonly composition?: Composition | undefined;
+  /** What a person should know beside the adapter's name. */
+  readonly note?: string;
 }
 
 export class WebGpuBackend implements Backend {
@@ -20,10 +22,12 @@ export class WebGpuBackend implements Backend {
   readonly device: Device;
   readonly pipelines: Pipelines;
   readonly #composition: Composition;
+  readonly #note: string;
 
-  private constructor(device: Device, composition: Composition) {
+  private constructor(device: Device, { composition = 'auto', note = '' }: WebGpuOptions) {
     this.device = device;
     this.#composition = composition;
+    this.#note = note;
     this.pipelines = new Pipelines(device);
   }
 
@@ -33,13 +37,13 @@ export class WebGpuBackend implements Backend {
    */
   static async create(
     gpu: GPU | undefined = globalGpu(),
-    { composition = 'auto' }: WebGpuOptions = {},
+    options: WebGpuOptions = {},
   ): Promise<WebGpuBackend> {
-    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)), composition);
+    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)), options);
   }
 
   get description(): string {
-    return this.device.name;
+    return this.#note === '' ? this.device.name : `${this.device.name}, ${this.#note}`;
   }
 
   /** WebGPU does not tell how much memory there is. */

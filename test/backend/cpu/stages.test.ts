@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PointwiseStage, ReduceStage, Ref, Scalar, Stage } from '../../../kernels/stage.js';
+import { normalisedRows } from '../../support/row-stages.js';
 import { contiguous, largestError, noise, ref, runBoth, scheduleOf, size } from './harness.js';
 
 const load = (operand: Ref): Scalar => ({ kind: 'load', ref: operand, gather: null });
@@ -132,6 +133,29 @@ describe('pointwise', () => {
         };
         const contents = [Float64Array.of(k0, k1), new Float64Array(n * m), new Float64Array(n * m)];
         await check(stage, contents, 0, [1]);
+      }),
+      options,
+    ));
+});
+
+describe('rows', () => {
+  test('sums of what other sums went into, any layout, in place too', () =>
+    fc.assert(
+      fc.asyncProperty(withLayouts, fc.boolean(), async ([extents, x, , seed], inPlace) => {
+        const perRow = [...contiguous(extents.slice(0, -1)), 0];
+        const [whole, variance] = [ref(2, contiguous(extents)), ref(3, perRow, 1)];
+        const stage = normalisedRows(extents, {
+          x: inPlace ? whole : ref(1, x.strides, x.offset),
+          y: whole,
+          variance,
+        });
+        const contents = [
+          noise(x.length, seed),
+          noise(size(extents), seed + 1),
+          new Float64Array(size(extents.slice(0, -1)) + 1),
+        ];
+        // The sum of tanh(z) x adds up what rounding makes of z, which a small variance magnifies.
+        await check(stage, contents, (32 + 16 * extents.at(-1)!) * EPSILON);
       }),
       options,
     ));

@@ -144,6 +144,8 @@ export class Rows {
         };
       case 'accumulator':
         throw new Error('an accumulator outside of a gemm stage');
+      case 'rowSum':
+        throw new Error('a row sum outside of a rows stage');
     }
   }
 

@@ -4,6 +4,7 @@ import type { CompiledStage, Environment } from './environment.js';
 import { compileGemm } from './gemm.js';
 import { compilePointwise } from './pointwise.js';
 import { compileReduce } from './reduce.js';
+import { compileRows } from './row-phases.js';
 import { compileScatterAdd } from './scatter-add.js';
 import { compileSoftmax, compileSoftmaxCrossEntropy } from './softmax.js';
 
@@ -16,6 +17,8 @@ export function compileStage(
   switch (stage.kind) {
     case 'pointwise':
       return compilePointwise(stage, environment);
+    case 'rows':
+      return compileRows(stage, environment);
     case 'gemm':
       return compileGemm(stage, environment, isInvariant);
     case 'reduce':

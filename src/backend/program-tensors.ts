@@ -1,6 +1,6 @@
-import type { Backend, Tensor } from '../backend/backend.js';
 import type { Scope } from '../dispose.js';
 import { type Program, sizeOf } from '../program/program.js';
+import type { Backend, Tensor } from './backend.js';
 
 /** Tensors by the names under which a program binds them. */
 export type Tensors = Readonly<Record<string, Tensor>>;

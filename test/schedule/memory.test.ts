@@ -1,0 +1,64 @@
+/** The arena against the most that is alive at one time, below which no plan can go. */
+import { expect, it } from 'vitest';
+import { resolveWorkload, WORKLOADS } from '../../src/bench/workload.js';
+import { hessianVector } from '../../src/curvature/products.js';
+import { LanguageModel } from '../../src/model/language-model.js';
+import { adam } from '../../src/optim/adam.js';
+import { Builder } from '../../src/program/builder.js';
+import { float, type Program } from '../../src/program/program.js';
+import { distribute } from '../../src/schedule/distribute.js';
+import { lower } from '../../src/schedule/lower.js';
+import { dropDeadStores, lifetimes, planMemory } from '../../src/schedule/memory.js';
+import { trainingStep } from '../../src/train/step-program.js';
+
+/** Elements of the arena, and of the temporaries alive at the step where they are most. */
+function memory(program: Program): { arena: number; bound: number } {
+  const { steps: lowered, allocations } = lower(distribute(program));
+  const steps = dropDeadStores(lowered, allocations);
+  const spans = [...lifetimes(steps, allocations)];
+  const alive = steps.map((_, i) =>
+    spans.reduce((sum, [id, { from, to }]) => sum + (from <= i && i <= to ? allocations[id]!.length : 0), 0),
+  );
+  return { arena: planMemory(steps, allocations).buffers[0]!.length, bound: Math.max(...alive) };
+}
+
+function holds(program: Program): void {
+  const { arena, bound } = memory(program);
+  console.log(`arena ${arena} elements, bound ${bound}, ratio ${(arena / bound).toFixed(3)}`);
+  expect(arena).toBeGreaterThanOrEqual(bound);
+  expect(arena).toBeLessThanOrEqual(1.15 * bound);
+}
+
+it.each(WORKLOADS)('a training step of $name', ({ batch, unroll, vocabulary, hidden, layers }) => {
+  for (const cell of ['lstm', 'gru', 'augmented-lstm']) {
+    const model = new LanguageModel({ cell, vocabulary, hidden, layers, embedding: 'one-hot' });
+    holds(
+      trainingStep(model, {
+        ...{ batch, unroll, optimizer: adam(), clip: 1, dropout: 0, ringLength: 16 },
+      }),
+    );
+  }
+});
+
+it('a Hessian-vector product', () => {
+  const { batch, unroll, vocabulary, hidden } = resolveWorkload('M');
+  const model = new LanguageModel({ cell: 'lstm', vocabulary, hidden, layers: 1, embedding: 'one-hot' });
+  const on = new Builder();
+  const [theta, vector] = [
+    on.input('theta', float(model.parameters.size)),
+    on.input('v', float(model.parameters.size)),
+  ];
+  const { loss } = model.forward(on, {
+    theta,
+    batch: Object.fromEntries(
+      Object.entries(model.batchTypes(unroll, batch)).map(([name, type]) => [name, on.input(name, type)]),
+    ),
+    state: Object.fromEntries(
+      Object.entries(model.stateShapes(batch)).map(([name, shape]) => [
+        name,
+        on.input(name, float(...shape)),
+      ]),
+    ),
+  });
+  holds(on.build({ product: hessianVector(on, loss, [theta], [vector]).product[0]! }));
+});
