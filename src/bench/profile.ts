@@ -27,8 +27,8 @@ const ROUNDS = 7;
 
 /**
  * The least of some steps, which other load disturbs less than the median; the slowest stage first. On WebGPU
- * each dispatch is clocked in place, one for each stage and step; on the CPU each stage is run alone, over all its times, on an arena of
- * zeros, which is a little kinder to caches. Null on an adapter without timestamps.
+ * each stage has its own dispatches, clocked in place; on the CPU each stage is run alone, over all its times, on an
+ * arena of zeros, which is a little kinder to caches. Null on an adapter without timestamps.
  */
 export async function profileWork(backend: BenchBackend, work: Work): Promise<StageProfile[] | null> {
   const plan = schedule(work.program);
