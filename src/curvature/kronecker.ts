@@ -41,7 +41,10 @@ export function weightNode(
   return { shape, seen, perturbation, loss: of[0]!, prediction: of[1]! };
 }
 
-/** (sum C (x) phi phi') V for a vector V [m, n] or k of them, [k, m, n]: out to u = V phi, C u, and back as the sum of (C u) phi'. */
+/**
+ * (sum C (x) phi phi') V for a vector V [m, n] or k of them, [k, m, n]: out to u = V phi, through C, and back as the sum
+ * of (C u) phi'.
+ */
 export function kroneckerSum(on: Builder, node: WeightNode, vectors: Value): Value {
   const { loss, perturbation: e } = node;
   const { product } = hessianVector(on, loss, [e], [images(on, node, vectors)]);
@@ -56,8 +59,8 @@ export function gaussNewtonSum(on: Builder, node: WeightNode, vectors: Value): V
 }
 
 /**
- * M V + M'V for a vector V [m, n] or k of them, [k, m, n], zero where phi is no function of the node itself. M V is the sum of v_s R{phi_s}',
- * with phi moved by e = V phi; M'V is that of w_s phi_s', with w what V'v at phi pulls back to e.
+ * M V + M'V for a vector V [m, n] or k of them, [k, m, n], zero where phi is no function of the node itself. M V is the
+ * sum of v_s R{phi_s}', with phi moved by e = V phi; M'V is that of w_s phi_s', with w what V'v at phi pulls back to e.
  */
 export function recurrentTerms(on: Builder, node: WeightNode, vectors: Value): Value {
   const back = backOf(on, node);
