@@ -21,7 +21,8 @@ export function trainingWork(cell: string, workload: Workload): Work {
   const { name, batch, unroll, hidden, layers, vocabulary } = workload;
   const model = new LanguageModel({ cell, vocabulary, hidden, layers, embedding: 'one-hot' });
   const optimizer = adam();
-  const options = { batch, unroll, optimizer, clip: 0, dropout: 0, ringLength: RING_LENGTH };
+  const options = { unroll, optimizer, clip: 0, dropout: 0, ringLength: RING_LENGTH };
+  const atBatch = (r: number) => trainingStep(model, { ...options, batch: r });
   const names = scalarNames(optimizer);
   const isLstm = cell === 'lstm';
   return {
@@ -30,7 +31,8 @@ export function trainingWork(cell: string, workload: Workload): Work {
     description: describeWorkload(workload),
     sizes: { batch, unroll, hidden, layers, vocabulary },
     tokens: tokensOf(workload),
-    program: trainingStep(model, options),
+    program: atBatch(batch),
+    atBatch,
     load(tensors) {
       const { characters, targets } = referenceBatch(workload);
       tensors.theta!.write(
