@@ -1,11 +1,13 @@
 /**
- * `npm run bench [-- S M L] [options of kronograd bench] [--peers all|none|tfjs-wasm,jax-wasm,...]`; see
- * README.md.
+ * `npm run bench [-- S M L] [options of kronograd bench] [--peers all|none|tfjs-wasm,jax-wasm,...]`, `npm run bench --
+ * growth` and `npm run bench -- predict`; see README.md.
  */
 import { join } from 'node:path';
 import { BENCHMARKS } from '../src/bench/catalogue.js';
 import { runCommandLine } from '../src/cli/program.js';
 import { benchWithPeers } from './command.js';
+import { growth } from './growth.js';
+import { predictions } from './predict.js';
 
 /** This is bundled into .cache/bench; the script that does so starts it in the repository's root. */
 const FOLDER = join(process.cwd(), 'bench', 'peers');
@@ -23,8 +25,10 @@ function commandLine(args: readonly string[]): string[] {
   ];
 }
 
-process.exitCode = await runCommandLine(
-  commandLine(process.argv.slice(2)),
-  [benchWithPeers(FOLDER)],
-  process,
-);
+const [name, ...args] = process.argv.slice(2);
+if (name === 'growth') await growth(args);
+else if (name === 'predict') await predictions(args);
+else {
+  const line = commandLine(process.argv.slice(2));
+  process.exitCode = await runCommandLine(line, [benchWithPeers(FOLDER)], process);
+}

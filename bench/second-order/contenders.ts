@@ -35,8 +35,7 @@ export interface Contender {
 /** Sequences of a step. */
 const BATCH = { firstOrder: 32, hessianFree: 512, curvature: 128, kfac: 512, lbfgs: 1024 };
 const HESSIAN_FREE: HessianFreeOptions = {
-  ...{ damping: 0.1, structuralDamping: 0.03, curvatureSamples: BATCH.curvature },
-  ...{ cgIterations: 100, probes: 0 },
+  ...{ structuralDamping: 0.03, curvatureSamples: BATCH.curvature, cgIterations: 100 },
 };
 const CLIP = 1;
 /** Around what works: a recurrence of spectral radius 1.1 wants less than an LSTM. */

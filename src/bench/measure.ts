@@ -2,6 +2,7 @@
  * Timing side by side: the contenders take turns, a block of steps each, so that whatever else the machine is
  * doing meets all of them alike. A block is timed to completion.
  */
+import { KronogradError } from '../errors.js';
 import type { Contender } from './contender.js';
 
 export interface Timing {
@@ -12,6 +13,14 @@ export interface Timing {
   readonly madMs: number;
   readonly blocks: number;
   readonly steps: number;
+}
+
+/** What was measured of a contender. */
+export interface Measured {
+  /** Null when it failed before the end of its first block. */
+  readonly timing: Timing | null;
+  /** What ended it early; the timing is of the blocks before. */
+  readonly failure: KronogradError | null;
 }
 
 /** Blocks that each contender's time is divided into. */
@@ -36,32 +45,69 @@ export function timingOf(msPerStep: readonly number[], steps: number): Timing {
   };
 }
 
+interface Lane {
+  readonly contender: Contender;
+  steps: number;
+  readonly times: number[];
+  spent: number;
+  failure: KronogradError | null;
+}
+
 /**
- * Times every contender for about `seconds`, after a warm-up.
- * @returns the timings, in the contenders' order.
+ * Times every contender for about `seconds`, after a warm-up. One that fails, such as by a lost device, leaves the others
+ * their time.
+ * @returns what was measured, in the contenders' order.
  */
-export async function measure(contenders: readonly Contender[], seconds: number): Promise<Timing[]> {
-  const lanes: { contender: Contender; steps: number; times: number[]; spent: number }[] = [];
-  for (const contender of contenders) {
-    const once = await contender.run(1);
-    const blockMs = (seconds * 1000) / BLOCKS;
-    // What is quick warms up for a whole block and is looked at again: the first steps are slow.
-    const ms = once < blockMs ? await perStep(contender, stepsOfBlock(blockMs / 2, once)) : once;
-    lanes.push({ contender, steps: stepsOfBlock(blockMs, ms), times: [], spent: 0 });
-  }
+export async function measureEach(contenders: readonly Contender[], seconds: number): Promise<Measured[]> {
+  const lanes = contenders.map(
+    (contender): Lane => ({ contender, steps: 1, times: [], spent: 0, failure: null }),
+  );
+  const blockMs = (seconds * 1000) / BLOCKS;
+  for (const lane of lanes)
+    await attempt(lane, async ({ contender }) => {
+      const once = await contender.run(1);
+      // What is quick warms up for a whole block and is looked at again: the first steps are slow.
+      const ms = once < blockMs ? await perStep(contender, stepsOfBlock(blockMs / 2, once)) : once;
+      lane.steps = stepsOfBlock(blockMs, ms);
+    });
   const unfinished = () =>
-    lanes.filter(({ times, spent }) => times.length < FEWEST_BLOCKS || spent < seconds * 1000);
+    lanes.filter(
+      ({ times, spent, failure }) =>
+        failure === null && (times.length < FEWEST_BLOCKS || spent < seconds * 1000),
+    );
   let turn = unfinished();
   for (let round = 0; turn.length > 0; round++) {
     // Forwards and backwards, so that nobody always follows the same neighbour.
-    for (const lane of round % 2 === 0 ? turn : turn.reverse()) {
-      const ms = await lane.contender.run(lane.steps);
-      lane.times.push(ms / lane.steps);
-      lane.spent += ms;
-    }
+    for (const lane of round % 2 === 0 ? turn : turn.reverse())
+      await attempt(lane, async ({ contender, steps, times }) => {
+        const ms = await contender.run(steps);
+        times.push(ms / steps);
+        lane.spent += ms;
+      });
     turn = unfinished();
   }
-  return lanes.map(({ times, steps }) => timingOf(times, times.length * steps));
+  return lanes.map(({ times, steps, failure }) => ({
+    timing: times.length === 0 ? null : timingOf(times, times.length * steps),
+    failure,
+  }));
+}
+
+/** The same where a failure of one is the end of all. @throws KronogradError the first failure */
+export async function measure(contenders: readonly Contender[], seconds: number): Promise<Timing[]> {
+  return (await measureEach(contenders, seconds)).map(({ timing, failure }) => {
+    if (failure !== null) throw failure;
+    return timing!;
+  });
+}
+
+/** A typed failure ends the lane; any other is a mistake of this program. */
+async function attempt(lane: Lane, work: (lane: Lane) => Promise<void>): Promise<void> {
+  try {
+    await work(lane);
+  } catch (error) {
+    if (!(error instanceof KronogradError)) throw error;
+    lane.failure = error;
+  }
 }
 
 const perStep = async (contender: Contender, steps: number) => (await contender.run(steps)) / steps;

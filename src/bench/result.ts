@@ -1,8 +1,10 @@
 /** A measurement as one flat record: a line of JSON, a row of a table. */
+import type { KronogradError } from '../errors.js';
 import type { Agreement } from './agreement.js';
 import type { Contender } from './contender.js';
 import type { Timing } from './measure.js';
 import type { Peaks } from './peaks.js';
+import type { StageProfile } from './profile.js';
 import type { Work } from './work.js';
 
 /** Null: not known of this engine. */
@@ -35,10 +37,14 @@ export interface Result {
   readonly first_step_from: string;
   readonly loss_error: number | null;
   readonly loss_steps: number;
-  /**
-   * How often the step fits into the naive loop's: above 1 is faster. Null without a naive loop in the run.
-   */
+  /** How often the step fits into the naive loop's: above 1 is faster. Null without a naive loop in the run. */
   readonly times_naive: number | null;
+  /** The same with our float32 backend's, the first in the run: on one thread unless it was told otherwise. */
+  readonly times_cpu: number | null;
+  /** Of each kernel of a step by the GPU's own clock; null where there is none, or where it was not asked for. */
+  readonly kernels: readonly StageProfile[] | null;
+  /** The code of the error that ended the measurement early, such as DEVICE_LOST; null when it is whole. */
+  readonly failure: string | null;
 }
 
 export interface Measurement {
@@ -47,6 +53,14 @@ export interface Measurement {
   readonly agreement: Agreement;
   readonly peakRssBytes: number;
   readonly peaks: Peaks | undefined;
+  readonly kernels: readonly StageProfile[] | null;
+  readonly failure: KronogradError | null;
+}
+
+/** Measured in the same run, to be compared with. */
+export interface Baselines {
+  readonly naive: Timing | null;
+  readonly cpu: Timing | null;
 }
 
 /** What a step of the work costs by our schedule. */
@@ -58,8 +72,8 @@ export interface Cost {
 export function resultOf(
   work: Work,
   cost: Cost,
-  { contender, timing, agreement, peakRssBytes, peaks }: Measurement,
-  naive: Timing | undefined,
+  { contender, timing, agreement, peakRssBytes, peaks, kernels, failure }: Measurement,
+  { naive, cpu }: Baselines,
 ): Result {
   const { facts } = contender;
   const perMs = (amount: number) => amount / timing.medianMs;
@@ -88,6 +102,9 @@ export function resultOf(
     first_step_from: facts.firstStepFrom,
     loss_error: agreement.lossError,
     loss_steps: agreement.steps,
-    times_naive: naive === undefined ? null : naive.medianMs / timing.medianMs,
+    times_naive: naive && naive.medianMs / timing.medianMs,
+    times_cpu: cpu && cpu.medianMs / timing.medianMs,
+    kernels,
+    failure: failure?.code ?? null,
   };
 }

@@ -1,14 +1,18 @@
 /** A whole benchmark: contenders made, compared, timed in turns, and reported. */
+import { Float32Backend } from '../backend/cpu/float32-backend.js';
+import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
+import type { KronogradError } from '../errors.js';
 import { schedule } from '../schedule/index.js';
 import { totals } from '../schedule/print.js';
 import { type AgreementOptions, compareLosses } from './agreement.js';
 import type { OpenedBackend } from './backends.js';
 import type { Contender } from './contender.js';
 import { EngineContender } from './engine.js';
-import { measure } from './measure.js';
+import { measureEach } from './measure.js';
 import { naiveContender } from './naive-contender.js';
 import type { Peaks } from './peaks.js';
+import { profileWork, type StageProfile } from './profile.js';
 import { type Result, resultOf } from './result.js';
 import type { Work } from './work.js';
 
@@ -22,8 +26,16 @@ export interface RunOptions {
   readonly peaks: (opened: OpenedBackend) => Promise<Peaks>;
   /** Whether a time to first step can begin with the process: nothing else has been measured in it. */
   readonly fresh: boolean;
+  /** Whether a GPU's kernels are clocked one by one, where it has a clock. */
+  readonly kernels: boolean;
   /** Makes further contenders for the work: peers. */
   readonly others?: (work: Work) => Promise<readonly Contender[]>;
+}
+
+export interface RunResults {
+  readonly results: readonly Result[];
+  /** The first failure of a contender in the middle of the measurement: of it, the results are partial. */
+  readonly failure: KronogradError | null;
 }
 
 /**
@@ -34,7 +46,7 @@ export async function runWork(
   work: Work,
   opened: readonly OpenedBackend[],
   options: RunOptions,
-): Promise<Result[]> {
+): Promise<RunResults> {
   using scope = new Scope();
   const contenders: Contender[] = [];
   const enter = (contender: Contender) => void contenders.push(scope.own(contender));
@@ -50,16 +62,28 @@ export async function runWork(
   for (const other of (await options.others?.(work)) ?? []) enter(other);
 
   const agreements = await compareLosses(contenders, options.agreement);
-  const timings = await measure(contenders, options.seconds);
+  const measured = await measureEach(contenders, options.seconds);
   const peakRssBytes: number[] = [];
   for (const contender of contenders) peakRssBytes.push(await contender.peakRssBytes());
-  // Only now, for its memory and its kernels are no part of the work.
-  const peaks: Peaks[] = [];
-  for (const each of opened) peaks.push(await options.peaks(each));
+  // Only now, for their memory and their kernels are no part of the work.
+  const extras: { readonly peaks: Peaks; readonly kernels: readonly StageProfile[] | null }[] = [];
+  for (const [n, each] of opened.entries()) {
+    if (measured[n]!.failure !== null) continue;
+    const clocked = options.kernels && each.backend instanceof WebGpuBackend;
+    const kernels = clocked ? await profileWork(each.backend, work) : null;
+    extras[n] = { peaks: await options.peaks(each), kernels };
+  }
   const cost = totals(schedule(work.program));
-  const naiveTiming = naive && timings[contenders.indexOf(naive)];
-  return contenders.map((contender, c) => {
-    const measured = { timing: timings[c]!, agreement: agreements[c]!, peakRssBytes: peakRssBytes[c]! };
-    return resultOf(work, cost, { contender, ...measured, peaks: peaks[c] }, naiveTiming);
+  const timingOf = (contender: Contender | undefined) =>
+    (contender && measured[contenders.indexOf(contender)]?.timing) ?? null;
+  const onCpu = opened.findIndex(({ backend }) => backend instanceof Float32Backend);
+  const baselines = { naive: timingOf(naive), cpu: timingOf(contenders[onCpu]) };
+  const results = contenders.flatMap((contender, c): Result[] => {
+    const { timing, failure } = measured[c]!;
+    if (timing === null) return [];
+    const of = { contender, timing, failure, agreement: agreements[c]!, peakRssBytes: peakRssBytes[c]! };
+    const { peaks, kernels = null } = extras[c] ?? {};
+    return [resultOf(work, cost, { ...of, peaks, kernels }, baselines)];
   });
+  return { results, failure: measured.find(({ failure }) => failure !== null)?.failure ?? null };
 }

@@ -3,6 +3,7 @@
 import { resetState } from '../backend/program-tensors.js';
 import { CounterRandom } from '../data/random.js';
 import { LanguageModel } from '../model/language-model.js';
+import type { RecurrentOptions } from '../model/recurrent.js';
 import { adam } from '../optim/adam.js';
 import { scalarNames, trainingStep } from '../train/step-program.js';
 import { NaiveLstm } from './naive-lstm.js';
@@ -17,11 +18,16 @@ const RING_LENGTH = 64;
  * LSTM there are reference weights and a naive loop; other cells start from weights of their own.
  * @throws KronogradError OPTION for an unknown cell.
  */
-export function trainingWork(cell: string, workload: Workload): Work {
+export function trainingWork(
+  cell: string,
+  workload: Workload,
+  { recompute }: Pick<RecurrentOptions, 'recompute'> = {},
+): Work {
   const { name, batch, unroll, hidden, layers, vocabulary } = workload;
-  const model = new LanguageModel({ cell, vocabulary, hidden, layers, embedding: 'one-hot' });
+  const model = new LanguageModel({ cell, vocabulary, hidden, layers, embedding: 'one-hot', recompute });
   const optimizer = adam();
-  const options = { batch, unroll, optimizer, clip: 0, dropout: 0, ringLength: RING_LENGTH };
+  const options = { unroll, optimizer, clip: 0, dropout: 0, ringLength: RING_LENGTH };
+  const atBatch = (r: number) => trainingStep(model, { ...options, batch: r });
   const names = scalarNames(optimizer);
   const isLstm = cell === 'lstm';
   return {
@@ -30,7 +36,8 @@ export function trainingWork(cell: string, workload: Workload): Work {
     description: describeWorkload(workload),
     sizes: { batch, unroll, hidden, layers, vocabulary },
     tokens: tokensOf(workload),
-    program: trainingStep(model, options),
+    program: atBatch(batch),
+    atBatch,
     load(tensors) {
       const { characters, targets } = referenceBatch(workload);
       tensors.theta!.write(

@@ -15,6 +15,8 @@ export interface Work {
   /** Tokens of a step; null where the work is not on text. */
   readonly tokens: number | null;
   readonly program: Program;
+  /** The same for another batch; absent where there is none. */
+  readonly atBatch?: (batch: number) => Program;
   /** Fills the tensors, which are zero. */
   readonly load: (tensors: Tensors) => void;
   /** What changes from step to step; n = 0, 1, ... */

@@ -2,22 +2,24 @@
 import { BACKEND_NAMES, type BackendName, type OpenedBackend } from '../bench/backends.js';
 import { openAvailable, openBackends } from '../bench/backends-node.js';
 import { BENCHMARKS, type CurvatureItem, curvatureItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
-import { type HvpResult, hvpTable, measureHvp } from '../bench/hvp.js';
 import { hvpWorks } from '../bench/hvp-work.js';
-import { type LanczosTiming, lanczosTable, measureLanczos } from '../bench/lanczos.js';
-import { measurePeaks, type Peaks } from '../bench/peaks.js';
-import { profileWork } from '../bench/profile.js';
-import { type RunOptions, runWork } from '../bench/run.js';
-import { describePeaks, profileTable, ratioTable, resultTable } from '../bench/table.js';
-import type { Work } from '../bench/work.js';
-import { describeWorkload } from '../bench/workload.js';
+import type { RunOptions } from '../bench/run.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import { requireChoice } from '../ranges.js';
+import {
+  hvpTimer,
+  lanczosTimer,
+  prober,
+  profiler,
+  type Report,
+  type ReportOptions,
+  timer,
+} from './bench-reports.js';
 import { integerOption, numberOption, UNSAFE_FAST_MEANING } from './options.js';
 import type { CommandContext, CommandRegistration } from './program.js';
 
-interface BenchOptions {
+interface BenchOptions extends ReportOptions {
   readonly workload: string;
   readonly batch?: number;
   readonly unroll?: number;
@@ -28,17 +30,9 @@ interface BenchOptions {
   readonly threads?: number;
   readonly unsafeFast?: boolean;
   readonly cell: string;
-  readonly k: number;
-  readonly seconds: number;
-  readonly checkSteps: number;
-  readonly naive: boolean;
   readonly force?: boolean;
   readonly profile?: boolean;
-  readonly json?: boolean;
 }
-
-/** A contender that is slow is compared with the others for no longer than this. */
-const COMPARING_MS = 20_000;
 
 /** The command; in a checkout, with peers as further contenders. */
 export const benchWith =
@@ -97,6 +91,10 @@ async function runBench(
     const products = items.map((item) => ({ ...item, work: () => work(item) }));
     return runItems(products, profile, options, context);
   }
+  if (name === 'probes') {
+    const probed = { ...options, backend: options.backend ?? 'webgpu' };
+    return runItems([{ label: name, gpuOnly: false }], prober(options, print), probed, context);
+  }
   const report = options.profile ? profile : timer(options, print, others);
   return runItems(itemsOf({ name, ...request }), report, options, context);
 }
@@ -136,80 +134,3 @@ const needsGpu = ({ label }: Pick<Item, 'label'>) =>
     where: '--workload, --backend',
     fix: 'use a smaller workload, or --force if you have the time',
   });
-
-type Report<Each = Item> = (item: Each, opened: readonly OpenedBackend[]) => Promise<void>;
-
-function timer(options: BenchOptions, print: (line: string) => void, others: RunOptions['others']): Report {
-  const known = new Map<OpenedBackend, Peaks>();
-  const peaks = async (opened: OpenedBackend): Promise<Peaks> => {
-    const before = known.get(opened);
-    if (before !== undefined) return before;
-    const found = await measurePeaks(opened);
-    known.set(opened, found);
-    const { name, description } = opened.backend;
-    print(
-      options.json
-        ? JSON.stringify({ name: 'peaks', backend: name, adapter: description, ...found })
-        : describePeaks(description, found),
-    );
-    return found;
-  };
-  let fresh = true;
-  return async (item, opened) => {
-    const work = item.work();
-    const naive = options.naive && !item.gpuOnly;
-    const agreement = { steps: options.checkSteps, milliseconds: COMPARING_MS };
-    const results = await runWork(work, opened, {
-      ...{ seconds: options.seconds, agreement, naive, peaks, fresh },
-      ...(others && { others }),
-    });
-    fresh = false;
-    if (options.json) for (const result of results) print(JSON.stringify(result));
-    else print(`\n${title(work)}\n\n${resultTable(results)}\n\n${ratioTable(results)}`);
-  };
-}
-
-function profiler(options: BenchOptions, print: (line: string) => void): Report {
-  return async (item, opened) => {
-    const work = item.work();
-    for (const { backend } of opened) {
-      const stages = await profileWork(backend, work);
-      const adapter = backend.description;
-      if (options.json)
-        for (const stage of stages ?? [])
-          print(
-            JSON.stringify({ name: 'profile', work: work.name, workload: work.workload, adapter, ...stage }),
-          );
-      else {
-        const table = stages === null ? 'the adapter has no timestamps' : profileTable(stages);
-        print(`\n${title(work)}, on ${adapter}\n\n${table}`);
-      }
-    }
-  };
-}
-
-function hvpTimer({ k, seconds, json }: BenchOptions, print: (line: string) => void): Report<CurvatureItem> {
-  return async ({ model, workload }, opened) => {
-    const works = hvpWorks(model, workload, k);
-    const results: HvpResult[] = [];
-    for (const { backend } of opened)
-      results.push(await measureHvp(backend, model, works, { vectors: k, seconds }));
-    if (json) for (const result of results) print(JSON.stringify(result));
-    else print(`\n${title(works.product)}\n\n${hvpTable(results)}`);
-  };
-}
-
-function lanczosTimer({ json }: BenchOptions, print: (line: string) => void): Report<CurvatureItem> {
-  return async ({ label, model, workload }, opened) => {
-    const timings: LanczosTiming[] = [];
-    for (const { backend } of opened) timings.push(await measureLanczos(backend, model, workload));
-    const parameters = timings[0]!.parameters.toLocaleString('en');
-    if (json) for (const timing of timings) print(JSON.stringify(timing));
-    else
-      print(
-        `\n${label}: ${describeWorkload(workload)}, ${parameters} parameters\n\n${lanczosTable(timings)}`,
-      );
-  };
-}
-
-const title = ({ name, workload, description }: Work) => `${name} ${workload}: ${description}`;

@@ -75,8 +75,8 @@ interface FactorRun {
 
 /** The factors of a model, gathered pass by pass. Blocks and tensors are there when the first batch is prepared. */
 export class KfacFactors implements Disposable {
-  blocks: readonly KfacBlock[] = [];
-  tensors: readonly FactorTensors[] = [];
+  #blocks: readonly KfacBlock[] = [];
+  #tensors: readonly FactorTensors[] = [];
   readonly #scope = new Scope();
   readonly #runs = new Map<string, Promise<FactorRun>>();
   readonly #source: KfacSource;
@@ -93,6 +93,15 @@ export class KfacFactors implements Disposable {
     [this.#source, this.#time, this.#seed] = [source, time, requireInteger(seed, 'seed', SEED)];
   }
 
+  get blocks(): readonly KfacBlock[] {
+    return this.#blocks;
+  }
+
+  /** Of each block. */
+  get tensors(): readonly FactorTensors[] {
+    return this.#tensors;
+  }
+
   /** Compiles what batches of that shape need, once. @throws KronogradError PROGRAM for a parameter without factors, MEMORY */
   prepare({ steps, samples }: BatchSizes): Promise<FactorRun> {
     const key = `${steps} ${samples}`;
@@ -104,10 +113,10 @@ export class KfacFactors implements Disposable {
   async #compile(sizes: BatchSizes): Promise<FactorRun> {
     const { space, model } = this;
     const { program, blocks, output, counts } = factorProgram(model, sizes, this.#source, this.#time);
-    if (this.tensors.length === 0) {
+    if (this.#tensors.length === 0) {
       requireRoomForFactors(space, blocks);
-      this.blocks = blocks;
-      this.tensors = factorTensors(space, blocks, this.#scope);
+      this.#blocks = blocks;
+      this.#tensors = factorTensors(space, blocks, this.#scope);
     }
     const shared = ['theta', ...Object.keys(named(this.tensors))];
     const tensors = programTensors(space.backend, program, this.#scope, shared);

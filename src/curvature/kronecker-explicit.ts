@@ -39,7 +39,8 @@ export class ExplicitKronecker extends SymmetricOperator {
   }
 
   /**
-   * Computes C at the problem's theta: unlike products without C, those of a later theta want `update`. What `part` leaves out of the Hessian of a recurrent weight, M + M', is
+   * Computes C at the problem's theta: unlike products without C, those of a later theta want `update`. What `part`
+   * leaves out of the Hessian of a recurrent weight, M + M', is
    * `kroneckerBlock(space, problem, weight, 'recurrent-terms')`.
    * @throws KronogradError MEMORY with the numbers where C does not fit; OPTION for what is no weight with one product
    */
@@ -218,10 +219,11 @@ function requireRoom(sizes: readonly FactorSizes[], { backend }: VectorSpace, we
   if (hasRoom(needed, backend)) return;
   const { capacity, description } = backend;
   const mebibytes = (size: number) => `${Math.ceil(size / 2 ** 20)} MiB`;
+  const room = `there is room for ${mebibytes(capacity.total)}, and ${mebibytes(capacity.buffer)} in a buffer`;
   const each = sizes.map(({ r, T, m }) => `${r} samples x (${T} steps x ${m} units)^2 numbers`);
   throw new KronogradError(
     'MEMORY',
-    `C(s,zeta) of '${weight}' is ${[...new Set(each)].join(' and ')}, ${mebibytes(needed.total)} in all; there is room for ${mebibytes(capacity.total)}, and ${mebibytes(capacity.buffer)} in a buffer`,
+    `C(s,zeta) of '${weight}' is ${[...new Set(each)].join(' and ')}, ${mebibytes(needed.total)} in all; ${room}`,
     { where: description, fix: 'use kroneckerBlock, which never forms C, or fewer samples' },
   );
 }

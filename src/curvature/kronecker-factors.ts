@@ -40,7 +40,10 @@ export class BatchFactors implements Disposable {
     private readonly scope: Scope,
   ) {}
 
-  /** Room for C, and the program that makes it. @throws KronogradError MEMORY; OPTION for what is no weight with one product */
+  /**
+   * Room for C, and the program that makes it.
+   * @throws KronogradError MEMORY; OPTION for what is no weight with one product
+   */
   static async create(
     backend: Backend,
     problem: CurvatureProblem,

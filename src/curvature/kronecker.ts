@@ -41,7 +41,10 @@ export function weightNode(
   return { shape, seen, perturbation, loss: of[0]!, prediction: of[1]! };
 }
 
-/** (sum C (x) phi phi') V for vectors V [k, m, n]: out to u = V phi, C u, and back as the sum of (C u) phi'. */
+/**
+ * (sum C (x) phi phi') V for a vector V [m, n] or k of them, [k, m, n]: out to u = V phi, through C, and back as the sum
+ * of (C u) phi'.
+ */
 export function kroneckerSum(on: Builder, node: WeightNode, vectors: Value): Value {
   const { loss, perturbation: e } = node;
   const { product } = hessianVector(on, loss, [e], [images(on, node, vectors)]);
@@ -56,8 +59,8 @@ export function gaussNewtonSum(on: Builder, node: WeightNode, vectors: Value): V
 }
 
 /**
- * M V + M'V for vectors V [k, m, n], zero where phi is no function of the node itself. M V is the sum of v_s R{phi_s}',
- * with phi moved by e = V phi; M'V is that of w_s phi_s', with w what V'v at phi pulls back to e.
+ * M V + M'V for a vector V [m, n] or k of them, [k, m, n], zero where phi is no function of the node itself. M V is the
+ * sum of v_s R{phi_s}', with phi moved by e = V phi; M'V is that of w_s phi_s', with w what V'v at phi pulls back to e.
  */
 export function recurrentTerms(on: Builder, node: WeightNode, vectors: Value): Value {
   const back = backOf(on, node);
@@ -67,7 +70,7 @@ export function recurrentTerms(on: Builder, node: WeightNode, vectors: Value): V
   return on.add(rowSums(on, back.v, moved!, node), outer(on, pulled!, node));
 }
 
-/** H_W V for vectors V [k, m, n]: the sum and M + M' of it in one pass forwards and one back. */
+/** H_W V for a vector V [m, n] or k of them, [k, m, n]: the sum and M + M' of it in one pass forwards and one back. */
 export function kroneckerHessian(on: Builder, node: WeightNode, vectors: Value): Value {
   const back = backOf(on, node);
   if (back === null) return kroneckerSum(on, node, vectors);
@@ -99,27 +102,31 @@ function backOf(on: Builder, { seen, perturbation: e, loss }: WeightNode): Back 
   return { v: adjoint(on, seeds, [e])[0]!, atSeen };
 }
 
-/** V'v for each of the vectors V [k, m, n], of phi's shape: [k, ..., n]. */
+/** V'v for each of the vectors, of phi's shape: [k, ..., n], of a single one [..., n]. */
 function pulledImages(on: Builder, { v, atSeen }: Back, vectors: Value): Value {
-  const [k, m, n] = vectors.type.shape as [number, number, number];
+  const [m, n] = vectors.type.shape.slice(-2) as [number, number];
+  const lead = vectors.type.shape.slice(0, -2);
+  const k = sizeOf(lead);
   const rows = sizeOf(v.type.shape) / m;
-  const beside = on.reshape(on.transpose(vectors, [1, 0, 2]), [m, k * n]);
+  const beside = on.reshape(on.transpose(on.reshape(vectors, [k, m, n]), [1, 0, 2]), [m, k * n]);
   const products = on.reshape(on.gemm(on.reshape(v, [rows, m]), beside), [rows, k, n]);
-  return on.reshape(on.transpose(products, [1, 0, 2]), [k, ...atSeen.type.shape]);
+  return on.reshape(on.transpose(products, [1, 0, 2]), [...lead, ...atSeen.type.shape]);
 }
 
-/** sum over rows of v z' for each z [..., n] of `vectors` [k, ..., n]: [k, m, n]. */
-function rowSums(on: Builder, v: Value, vectors: Value, { shape: [m, n] }: WeightNode): Value {
-  const k = vectors.type.shape[0]!;
+/** sum over rows of v z' for each z like phi, [k, ..., n] or a single one [..., n]: [k, m, n] or [m, n]. */
+function rowSums(on: Builder, v: Value, z: Value, { seen, shape: [m, n] }: WeightNode): Value {
+  const lead = z.type.shape.slice(0, -seen.type.shape.length);
+  const k = sizeOf(lead);
   const rows = sizeOf(v.type.shape) / m;
-  const beside = on.reshape(on.transpose(on.reshape(vectors, [k, rows, n]), [1, 0, 2]), [rows, k * n]);
+  const beside = on.reshape(on.transpose(on.reshape(z, [k, rows, n]), [1, 0, 2]), [rows, k * n]);
   const sum = on.gemm(on.reshape(v, [rows, m]), beside, { transA: true });
-  return on.transpose(on.reshape(sum, [m, k, n]), [1, 0, 2]);
+  return on.reshape(on.transpose(on.reshape(sum, [m, k, n]), [1, 0, 2]), [...lead, m, n]);
 }
 
-/** V phi for each of the vectors V [k, m, n] and all rows of phi: [k, ..., m]. */
-function images(on: Builder, { seen, perturbation }: WeightNode, vectors: Value): Value {
-  const [k, m, n] = vectors.type.shape as [number, number, number];
+/** V phi for each of the vectors and all rows of phi: [k, ..., m], of a single one [..., m]. */
+function images(on: Builder, { seen, perturbation, shape: [m, n] }: WeightNode, vectors: Value): Value {
+  const lead = vectors.type.shape.slice(0, -2);
+  const k = sizeOf(lead);
   const { shape } = perturbation.type;
   const rows = sizeOf(shape) / m;
   const below = on.reshape(vectors, [k * m, n]);
@@ -127,19 +134,20 @@ function images(on: Builder, { seen, perturbation }: WeightNode, vectors: Value)
     seen.type.dtype === 'int'
       ? on.gather(below, on.reshape(seen, [rows]), 1)
       : on.gemm(on.reshape(seen, [rows, n]), below, { transB: true });
-  return on.reshape(on.transpose(on.reshape(products, [rows, k, m]), [1, 0, 2]), [k, ...shape]);
+  return on.reshape(on.transpose(on.reshape(products, [rows, k, m]), [1, 0, 2]), [...lead, ...shape]);
 }
 
-/** sum over rows of u phi' for each u [..., m] of `vectors` [k, ..., m]: [k, m, n]. */
-function outer(on: Builder, vectors: Value, { seen, perturbation, shape: [m, n] }: WeightNode): Value {
-  const k = vectors.type.shape[0]!;
+/** sum over rows of u phi' for each u of `images`: [k, m, n], of a single one [m, n]. */
+function outer(on: Builder, images: Value, { seen, perturbation, shape: [m, n] }: WeightNode): Value {
+  const lead = images.type.shape.slice(0, -perturbation.type.shape.length);
+  const k = sizeOf(lead);
   const rows = sizeOf(perturbation.type.shape) / m;
-  const beside = on.reshape(on.transpose(on.reshape(vectors, [k, rows, m]), [1, 0, 2]), [rows, k * m]);
+  const beside = on.reshape(on.transpose(on.reshape(images, [k, rows, m]), [1, 0, 2]), [rows, k * m]);
   const sum =
     seen.type.dtype === 'int'
       ? on.scatterAdd(on.reshape(seen, [rows]), beside, n, 1)
       : on.gemm(beside, on.reshape(seen, [rows, n]), { transA: true });
-  return on.reshape(sum, [k, m, n]);
+  return on.reshape(sum, [...lead, m, n]);
 }
 
 /** Which matrix a product is with. */
@@ -174,10 +182,7 @@ export const kroneckerBlock = (
   new BlockOperator(space, `Kronecker block (${part})`, problem, weight, weight, (on, parts) => {
     const { row, vectors } = parts;
     const node = weightNode(on, row, parts, weight);
-    const product = PRODUCTS[part](
-      on,
-      node,
-      on.reshape(vectors, [sizeOf(vectors.type.shape) / sizeOf(row.type.shape), ...node.shape]),
-    );
+    const lead = vectors.type.shape.slice(0, -row.type.shape.length);
+    const product = PRODUCTS[part](on, node, on.reshape(vectors, [...lead, ...node.shape]));
     return on.reshape(product, vectors.type.shape);
   });

@@ -13,7 +13,7 @@ export interface LanczosOptions {
   readonly smallest?: number;
   /** The error that is allowed, as a share of the eigenvalue of largest magnitude; 1e-5 unless given. */
   readonly tolerance?: number;
-  /** Products at most; 200 unless given. */
+  /** Products at most; 200, or twice the number of eigenvalues, unless given. */
   readonly maxSteps?: number;
   /** Of the vectors that it begins with; 0 unless given. */
   readonly seed?: number;
@@ -56,16 +56,17 @@ export class LanczosResult implements Disposable {
  * Vectors stay on the backend; two numbers a step are read.
  *
  * It stops when |beta_m s_mi| of each wanted pair is at most `tolerance` times the largest magnitude of a Ritz value.
- * Where the Krylov space is invariant up to that tolerance it begins anew in the complement, and stops only when the
- * outermost pair of the newest space has converged too: so it finds eigenvalues as often as they occur. At `maxSteps` it
- * stops with what it has, and says so.
+ * Where the Krylov space is invariant up to that tolerance it begins anew in the complement, and stops only when nothing
+ * wanted is left there: so small matrices have their eigenvalues as often as they occur. In a space that is not invariant
+ * an eigenvalue is seen once, as ever with Lanczos. At `maxSteps` it stops with what it has, and says so.
  *
  * @throws KronogradError OPTION for more eigenvalues than the operator has, SHAPE for one that is not square, DIVERGED
  * for products that are not finite, MEMORY with the numbers when the basis does not fit
  */
 export async function lanczos(operator: LinearOperator, options: LanczosOptions): Promise<LanczosResult> {
   const [n] = operator.shape;
-  const { largest = 0, smallest = 0, seed = 0, tolerance = 1e-5, maxSteps = 200 } = options;
+  const { largest = 0, smallest = 0, seed = 0, tolerance = 1e-5 } = options;
+  const { maxSteps = Math.max(200, 2 * (largest + smallest)) } = options;
   requireInteger(largest, 'largest', { min: 0, max: n });
   requireInteger(smallest, 'smallest', { min: 0, max: n });
   if (largest + smallest < 1 || largest + smallest > n)
@@ -101,17 +102,31 @@ function ritz(process: LanczosProcess, from = 0) {
   return { values, vectors, residuals, scale };
 }
 
-function hasConverged(process: LanczosProcess, wanted: Wanted, tolerance: number): boolean {
-  const { residuals, scale } = ritz(process);
-  const isSmall = (residual: number) => residual <= tolerance * scale;
-  if (![...top(residuals, wanted.largest), ...bottom(residuals, wanted.smallest)].every(isSmall))
-    return false;
-  const from = process.betas.map(isSmall).lastIndexOf(true) + 1;
-  if (from === 0) return true;
-  if (from === process.steps) return false;
-  const newest = ritz(process, from).residuals;
-  const ends = [...top(newest, Math.min(1, wanted.largest)), ...bottom(newest, Math.min(1, wanted.smallest))];
-  return ends.every(isSmall);
+function hasConverged(process: LanczosProcess, { largest, smallest }: Wanted, tolerance: number): boolean {
+  const { values, residuals, scale } = ritz(process);
+  const margin = tolerance * scale;
+  const isSmall = (residual: number) => residual <= margin;
+  if (![...top(residuals, largest), ...bottom(residuals, smallest)].every(isSmall)) return false;
+
+  const ends = process.betas.map(isSmall);
+  const isInvariant = ends.at(-1)!;
+  // Where the newest of the spaces begins.
+  const from = ends.lastIndexOf(true, -2) + 1;
+  if (from === 0) return !isInvariant;
+  const newest = ritz(process, from);
+  if (isInvariant)
+    return (
+      top(newest.values, Math.min(1, largest)).every(
+        (value) => value <= top(values, largest).at(-1)! + margin,
+      ) &&
+      bottom(newest.values, Math.min(1, smallest)).every(
+        (value) => value >= bottom(values, smallest).at(-1)! - margin,
+      )
+    );
+  return [
+    ...top(newest.residuals, Math.min(1, largest)),
+    ...bottom(newest.residuals, Math.min(1, smallest)),
+  ].every(isSmall);
 }
 
 async function resultOf(process: LanczosProcess, wanted: Wanted, converged: boolean): Promise<LanczosResult> {

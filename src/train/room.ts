@@ -1,5 +1,6 @@
 /** Whether a training step fits into a backend, known before anything is allocated. */
 import type { Backend, Capacity } from '../backend/backend.js';
+import { excess, largestFitting } from '../backend/capacity.js';
 import { KronogradError } from '../errors.js';
 import { schedule } from '../schedule/index.js';
 import { configuredStep } from './configured-step.js';
@@ -24,7 +25,7 @@ export function fittingConfig<Config extends RunConfig>(
   const largest = (key: string): string[] => {
     const asked = (config as unknown as Readonly<Record<string, number>>)[key]!;
     const start = { size: asked, excess: excess(needed, capacity) };
-    const size = largestBelow(start, (value) => excessWith({ [key]: value }));
+    const size = largestFitting(start, (value) => excessWith({ [key]: value }));
     return size === 0 ? [] : [`--${key} of at most about ${size}`];
   };
   const again = !lean.recompute && excessWith({ recompute: true }) <= 1 ? ['--recompute'] : [];
@@ -56,34 +57,4 @@ function demand(config: RunConfig, data: TrainingData): Capacity {
   const whole = buffers(lengths.at(-1)!);
   const arenas = lengths.slice(0, -1).map((length) => buffers(length)[0]!);
   return { buffer: Math.max(...whole), total: [...whole, ...arenas].reduce((sum, each) => sum + each, 0) };
-}
-
-/** How often the demand fills the room that there is: up to 1 it fits. */
-const excess = (needed: Capacity, { buffer, total }: Capacity): number =>
-  Math.max(needed.buffer / buffer, needed.total / total);
-
-interface Tried {
-  readonly size: number;
-  readonly excess: number;
-}
-
-/** A size that fills at least so much of the room is the largest to anyone who asks. */
-const NEARLY_ALL = 0.95;
-
-/**
- * About the largest size from 1 below `bad` that fits; 0 for none. A schedule takes its time, so there is no bisection:
- * memory grows like a power of any size, and the next try is where the power between two others would just fit.
- */
-function largestBelow(bad: Tried, excessOf: (size: number) => number): number {
-  let good: Tried = { size: 1, excess: excessOf(1) };
-  if (good.excess > 1) return 0;
-  while (bad.size - good.size > 1 && good.excess < NEARLY_ALL) {
-    const power = Math.log(bad.excess / good.excess) / Math.log(bad.size / good.size);
-    const just = Math.floor(good.size * good.excess ** (-1 / power));
-    const size = Math.min(bad.size - 1, Math.max(good.size + 1, just));
-    const tried = { size, excess: excessOf(size) };
-    if (tried.excess <= 1) good = tried;
-    else bad = tried;
-  }
-  return good.size;
 }

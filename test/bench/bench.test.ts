@@ -101,6 +101,13 @@ describe('kronograd bench', () => {
     for (const field of FIELDS) expect(ours[field], field).toSatisfy(Number.isFinite);
     expect(ours.dispatches_per_step).toBeGreaterThan(0);
     expect(ours.submits_per_step).toBe(backend === 'webgpu' ? 1 : 0);
+    expect(ours).toMatchObject({ times_cpu: backend === 'cpu' ? 1 : null, failure: null });
+    if (backend === 'cpu') expect(ours.kernels).toBeNull();
+    else {
+      const sum = (key: string) => ours.kernels.reduce((total: number, each: never) => total + each[key], 0);
+      expect(sum('dispatches')).toBe(ours.dispatches_per_step);
+      expect(sum('ms')).toBeGreaterThan(0);
+    }
     for (const each of [ours, naive]) {
       expect(each.median_ms).toBeGreaterThan(0);
       expect(each.loss_steps).toBe(5);
@@ -125,6 +132,21 @@ describe('kronograd bench', () => {
     expect(out.text).toContain('lstm T*: r=3 T=4 H=8 V=64, 2 layers');
     expect(out.text).toMatch(/\| kronograd +\| cpu, 2 threads \|/);
     expect(out.text).toMatch(/\| naive loop +\|/);
+  });
+
+  it('measures what a dispatch, a pass, a submit and a readback cost, and says how the adapter is used', async () => {
+    const { exitCode, out, err } = await run('probes', '--json', '--unsafe-fast');
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    const [probes] = out.lines.map((line) => JSON.parse(line));
+    expect(probes).toMatchObject({
+      name: 'probes',
+      backend: 'webgpu',
+      adapter: expect.stringMatching(/, unsafe-fast$/),
+    });
+    for (const cost of ['dispatch_us', 'pass_us', 'submit_us', 'readback_us'])
+      expect(probes[cost], cost).toBeGreaterThanOrEqual(0);
+    expect(probes.readback_us).toBeGreaterThan(0);
   });
 
   it.each(['gru', 'rank-rt'])('times %s', async (what) => {
@@ -191,6 +213,7 @@ describe('kronograd bench', () => {
   it.each<[string, string[], string]>([
     ['an unknown benchmark', ['lstmm'], "OPTION: there is no benchmark 'lstmm'"],
     ['products of an unknown cell', ['hvp', '--cell', 'lstm,x'], 'OPTION: --cell cannot be "x"'],
+    ['probes of a CPU', ['probes', '--backend', 'cpu'], 'OPTION: the probes are of a GPU'],
     ['an unknown workload', ['--workload', 'S,Q'], "OPTION: there is no workload 'Q'"],
     ['an unknown backend', ['--backend', 'metal'], 'OPTION: --backend cannot be "metal"'],
     ['a size of zero', ['--batch', '0'], 'OPTION: --batch cannot be 0'],

@@ -145,6 +145,29 @@ test('people get tables with errors, remarks and a picture', async () => {
   expect(await readFile(plot, 'utf8')).toMatch(/^<svg .*<\/svg>\n$/s);
 });
 
+describe('train --log-curvature', () => {
+  const more = ['--backend', 'cpu', '--resume', '--log-curvature', '2'];
+
+  test('tells the largest eigenvalue every so many steps, of text and of sequences', async () => {
+    for (const folder of [text, series]) {
+      const { exitCode, out, err } = await run('train', '--out', folder, '--steps', '25', '--json', ...more);
+      expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+      const events = out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
+      const told = events.filter(({ event }) => event === 'curvature');
+      expect(told.map(({ step }) => step)).toEqual([22, 24]);
+      for (const { eigenvalue, error } of told) expect(eigenvalue).toBeGreaterThan(error);
+    }
+  });
+
+  test('for people too, and not for a number of steps that is none', async () => {
+    const { out } = await run('train', '--out', text, '--steps', '26', ...more);
+    expect(out).toMatch(/step 26: largest eigenvalue of the Hessian \S+ \+- \S+, by \d+ products/);
+    const { err, exitCode } = await run('train', '--log-curvature', '0');
+    expect(err).toMatch(/OPTION: --log-curvature cannot be 0/);
+    expect(exitCode).toBe(2);
+  });
+});
+
 describe('what cannot be done is refused', () => {
   test.each<[string, () => string[], RegExp]>([
     [

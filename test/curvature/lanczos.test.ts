@@ -96,6 +96,17 @@ describe('lanczos', () => {
     expectClose(found.smallest.values, [-1 + 4 / 60], found.smallest.errors[0]!, 'smallest', 1);
   });
 
+  test.each([
+    ['the zero matrix', new Array<number>(40).fill(0), 2],
+    ['the identity', new Array<number>(40).fill(1), 3],
+    ['rank 2', [4, 4, ...new Array<number>(38).fill(0)], 4],
+  ])('needs few steps where the Krylov space is soon invariant: %s', async (_, eigenvalues, largest) => {
+    const found = await ends(space, eigenvalues, { largest });
+    expectClose(found.largest.values, descending(eigenvalues).slice(0, largest), 1e-11, 'largest', 5);
+    expect(found.converged).toBe(true);
+    expect(found.steps).toBeLessThan(9);
+  });
+
   test('says so when it stops before its errors are within the tolerance', async () => {
     const eigenvalues = Array.from({ length: 60 }, (_, i) => 1 + i / 60);
     const { converged, steps, largest } = await ends(space, eigenvalues, { largest: 3, maxSteps: 8 });

@@ -1,0 +1,88 @@
+/**
+ * `npm run bench -- predict [--out FILE]`: what a training step should take on a card that was never measured, as a table to
+ * hold the next measurement against.
+ */
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { defaultLimits } from '../kernels/index.js';
+import { type Card, countsOf, type Prediction, predict } from '../src/bench/predict.js';
+import { markdownTable } from '../src/bench/table.js';
+import { trainingWork } from '../src/bench/training-work.js';
+import { describeWorkload, resolveWorkload, tokensOf } from '../src/bench/workload.js';
+import { schedule } from '../src/schedule/index.js';
+
+const H200: Card = {
+  name: 'NVIDIA H200 (SXM)',
+  flopsPerSecond: 67e12,
+  bytesPerSecond: 4.8e12,
+  cores: 132,
+  dispatchSeconds: [3e-6, 5e-6],
+};
+
+const SOURCES = [
+  `float32 ${H200.flopsPerSecond / 1e12} TFLOP/s and ${H200.bytesPerSecond / 1e12} TB/s: the maker’s data sheet of the card, for its boost clock, without tensor cores`,
+  `${H200.cores} streaming multiprocessors: the maker’s description of the architecture`,
+  `${H200.dispatchSeconds.map((s) => s * 1e6).join(' to ')} us for a dispatch that waits for the one before: an assumption, from what launches on such cards are commonly found to take with a barrier between them (CUDA graphs are at the lower end)`,
+];
+
+/** NVIDIA's through Vulkan. */
+const LIMITS = {
+  ...defaultLimits,
+  maxComputeInvocationsPerWorkgroup: 1024,
+  maxComputeWorkgroupStorageSize: 49152,
+};
+
+const short = (value: number): string => `${Number(value.toPrecision(3))}`;
+const ms = (seconds: number): string => short(seconds * 1000);
+
+function row(name: string): string[] {
+  const workload = resolveWorkload(name);
+  const counts = countsOf(schedule(trainingWork('lstm', workload).program), LIMITS);
+  const total = (of: (each: (typeof counts)[number]) => number) =>
+    counts.reduce((sum, each) => sum + each.count * of(each), 0);
+  const prediction: Prediction = predict(counts, H200);
+  const [least, most] = prediction.seconds;
+  return [
+    `${name}: ${describeWorkload(workload)}`,
+    `${total(() => 1)}`,
+    short(total(({ flops }) => flops) / 1e9),
+    short(total(({ bytes }) => bytes) / 1e9),
+    ms(prediction.arithmeticSeconds),
+    ms(prediction.memorySeconds),
+    ms(prediction.workSeconds),
+    prediction.dispatchSeconds.map(ms).join(' to '),
+    `**${ms(least)} to ${ms(most)}**`,
+    [most, least]
+      .map((s) => short(tokensOf(workload) / s / 1e6))
+      .join(' to ')
+      .concat(' million'),
+    prediction.bound,
+  ];
+}
+
+/** @param args of the command line, behind its name. */
+export async function predictions(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options: { out: { type: 'string' } } });
+  const table = markdownTable([
+    [
+      ...['LSTM', 'dispatches', 'Gflop', 'GB', 'arithmetic ms', 'memory ms', 'work ms', 'dispatching ms'],
+      ...['a step, ms', 'tokens/s', 'bound by'],
+    ],
+    ...['S', 'M', 'L', 'XL'].map(row),
+  ]);
+  const text = [
+    `# What a training step should take on an ${H200.name}`,
+    '\nNot measured: predicted from the exact counts of the schedule and from stated rates, so that a measurement can be held against it. Made by `npm run bench -- predict`.',
+    `\n${table}`,
+    '\n- *dispatches, Gflop, GB*: of the step’s schedule; each distinct element of a dispatch read once and written once.',
+    '- *arithmetic, memory*: all of it at the full rate of the card.',
+    '- *work*: the sum over dispatches of the longer of the two, where a dispatch of fewer workgroups than the card has cores has that share of the arithmetic.',
+    '- *dispatching*: every dispatch waits for the one before. *A step* is work and dispatching.',
+    '- What it leaves out makes a real step slower: kernels reach a part of a core’s rate, short dispatches less of it. What stays in the 50 MB cache between two dispatches makes it faster.',
+    '\nRates:\n',
+    ...SOURCES.map((source) => `- ${source}.`),
+    '',
+  ].join('\n');
+  if (values.out !== undefined) await writeFile(values.out, text);
+  console.log(text);
+}

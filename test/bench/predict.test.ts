@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { defaultLimits } from '../../kernels/index.js';
+import { type Card, countsOf, predict } from '../../src/bench/predict.js';
+import { trainingWork } from '../../src/bench/training-work.js';
+import { resolveWorkload } from '../../src/bench/workload.js';
+import { schedule } from '../../src/schedule/index.js';
+import { totals } from '../../src/schedule/print.js';
+
+const CARD: Card = {
+  name: 'a card',
+  flopsPerSecond: 1000,
+  bytesPerSecond: 100,
+  cores: 4,
+  dispatchSeconds: [0.5, 1],
+};
+
+describe('a prediction', () => {
+  it('is the start of each dispatch and the longer of its arithmetic and its traffic', () => {
+    // 10 x (1 s of traffic over 0.2 s of arithmetic), and 2 s of arithmetic on two of four cores over 1 s of traffic.
+    const counts = [
+      { count: 10, flops: 200, bytes: 100, workgroups: 8 },
+      { count: 1, flops: 1000, bytes: 100, workgroups: 2 },
+    ];
+    expect(predict(counts, CARD)).toEqual({
+      seconds: [5.5 + 12, 11 + 12],
+      arithmeticSeconds: 3,
+      memorySeconds: 11,
+      workSeconds: 12,
+      dispatchSeconds: [5.5, 11],
+      bound: 'dispatches',
+    });
+  });
+
+  it.each([
+    ['arithmetic', { count: 1, flops: 1e6, bytes: 1, workgroups: 9 }],
+    ['memory', { count: 1, flops: 1, bytes: 1e6, workgroups: 9 }],
+    ['dispatches', { count: 100, flops: 1, bytes: 1, workgroups: 9 }],
+  ] as const)('names what bounds it: %s', (bound, counts) => {
+    expect(predict([counts], CARD).bound).toBe(bound);
+  });
+
+  it('counts every dispatch of a schedule', () => {
+    const plan = schedule(trainingWork('lstm', resolveWorkload('T')).program);
+    const counts = countsOf(plan, defaultLimits);
+    const sum = (of: (each: (typeof counts)[number]) => number) =>
+      counts.reduce((total, each) => total + each.count * of(each), 0);
+    expect({ dispatches: sum(() => 1), flops: sum((c) => c.flops), bytes: sum((c) => c.bytes) }).toEqual(
+      totals(plan),
+    );
+    for (const { workgroups } of counts) expect(workgroups).toBeGreaterThanOrEqual(1);
+  });
+});
