@@ -1,5 +1,9 @@
 /** A stage in a few words, for error messages and printed schedules. */
 import type { Stage } from './stage.js';
+import { stagesOf, type Task } from './task.js';
+
+/** The stages of a task, each by its kind and sizes. */
+export const describeTask = (task: Task): string => stagesOf(task).map(describeStage).join('; ');
 
 /** The kind and the sizes, like `gemm [1, 32, 128] x 4, depth 64 + 128`. */
 export function describeStage(stage: Stage): string {

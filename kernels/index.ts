@@ -1,7 +1,6 @@
 /** The kernels: a body for each kind of stage, and the compositions of them. */
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
-import { type Cost, costOf } from './cost.js';
 import { gemmBody, planGemm, quadsOf } from './gemm.js';
 import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
 import { parallelBody } from './parallel.js';
@@ -14,7 +13,7 @@ import { roomForProducts } from './sharing.js';
 import { softmaxBody } from './softmax.js';
 import { softmaxCrossEntropyBody } from './softmax_cross_entropy.js';
 import type { BufferSpec, GemmStage, Stage } from './stage.js';
-import { type SequenceTask, stagesOf, type Task } from './task.js';
+import { costOfTask, dispatchesOf, type SequenceTask, stagesOf, type Task } from './task.js';
 
 export { type Cost, costOf } from './cost.js';
 export { type Binding, defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
@@ -44,7 +43,10 @@ export function generateKernel(
   const leaves = leavesOf(task, limits);
   const bindings = new Bindings(buffers, quadBuffers(leaves, buffers, limits));
   const bodies = leaves.map(({ stage, share }) => bodyOf(stage, bindings, limits, share));
-  return kernelOf(compose(task, bodies, bindings), bindings, limits, totalCost(task));
+  const { flops, bytes } = costOfTask(task);
+  const dispatches = dispatchesOf(task);
+  const cost = { flops: flops / dispatches, bytes: bytes / dispatches };
+  return kernelOf(compose(task, bodies, bindings), bindings, limits, cost);
 }
 
 function bodyOf(stage: Stage, bindings: Bindings, limits: KernelLimits, share?: Share): Body {
@@ -112,13 +114,4 @@ function quadBuffers(
   return [...new Set(quads.flatMap(({ wanted }) => [...wanted]))].filter(
     (buffer) => !storedByOthers.has(buffer) && quads.every(({ allows }) => allows(buffer)),
   );
-}
-
-function totalCost(task: Task): Cost {
-  const costs = task.kind === 'parallel' ? task.parts.map(totalCost) : stagesOf(task).map(costOf);
-  const times = task.kind === 'sequence' ? task.chunk : 1;
-  return {
-    flops: times * costs.reduce((sum, { flops }) => sum + flops, 0),
-    bytes: times * costs.reduce((sum, { bytes }) => sum + bytes, 0),
-  };
 }

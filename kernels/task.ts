@@ -2,6 +2,7 @@
  * What one dispatch does: a stage, the steps of a loop, or several of these side by side. What may be grouped so is
  * decided elsewhere, in `src/schedule/compose.ts`.
  */
+import { type Cost, costOf } from './cost.js';
 import type { Stage } from './stage.js';
 
 export type Task = Stage | StepTask | SequenceTask | ParallelTask;
@@ -76,4 +77,14 @@ export function stepsOfDispatch(task: Task): number {
 export function dispatchesOf(task: Task): number {
   if (task.kind === 'parallel') return Math.max(...task.parts.map(dispatchesOf));
   return task.kind === 'sequence' ? Math.ceil(task.count / task.chunk) : 1;
+}
+
+/** What all dispatches of a task cost together; of a step, the one. */
+export function costOfTask(task: Task): Cost {
+  const costs = task.kind === 'parallel' ? task.parts.map(costOfTask) : stagesOf(task).map(costOf);
+  const times = task.kind === 'sequence' ? task.count : 1;
+  return {
+    flops: times * costs.reduce((sum, { flops }) => sum + flops, 0),
+    bytes: times * costs.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
 }

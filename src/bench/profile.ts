@@ -1,12 +1,14 @@
 /** Where the time of a step goes, stage by stage. */
 
-import { costOf } from '../../kernels/cost.js';
-import { describeStage } from '../../kernels/describe.js';
+import { describeTask } from '../../kernels/describe.js';
+import { defaultLimits } from '../../kernels/index.js';
+import { costOfTask, dispatchesOf } from '../../kernels/task.js';
 import { programTensors } from '../backend/program-tensors.js';
 import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
+import { type ComposedSchedule, compose } from '../schedule/compose.js';
 import { schedule } from '../schedule/index.js';
-import type { LabelledStage, Loop, Schedule } from '../schedule/schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { BenchBackend } from './backends.js';
 import type { Tensors, Work } from './work.js';
 
@@ -27,8 +29,8 @@ const ROUNDS = 7;
 
 /**
  * The least of some steps, which other load disturbs less than the median; the slowest stage first. On WebGPU
- * each stage has its own dispatches, clocked in place; on the CPU each stage is run alone, over all its times, on an
- * arena of zeros, which is a little kinder to caches. Null on an adapter without timestamps.
+ * each dispatch is clocked in place, and stages that share one share a line; on the CPU each stage is run alone, over
+ * all its times, on an arena of zeros, which is a little kinder to caches. Null on an adapter without timestamps.
  */
 export async function profileWork(backend: BenchBackend, work: Work): Promise<StageProfile[] | null> {
   const plan = schedule(work.program);
@@ -41,11 +43,10 @@ export async function profileWork(backend: BenchBackend, work: Work): Promise<St
       ? await clockDispatches(backend, plan, tensors)
       : await runApart(backend, plan, tensors);
   if (times === null) return null;
-  const stages = plan.steps.flatMap((step) =>
-    stagesOf(step).map((stage) => ({ stage, count: countOf(step) })),
-  );
+  const composed =
+    backend instanceof WebGpuBackend ? backend.compose(plan) : compose(plan, defaultLimits, 'none');
   const total = [...times.values()].reduce((sum, ms) => sum + ms, 0);
-  return [...mergedByLabel(stages)]
+  return [...mergedByLabel(composed)]
     .map(([label, { stage, dispatches, flops, bytes }]): StageProfile => {
       const ms = times.get(label) ?? 0;
       const rates = { gflops: flops / ms / 1e6, gbytesPerSecond: bytes / ms / 1e6 };
@@ -54,10 +55,6 @@ export async function profileWork(backend: BenchBackend, work: Work): Promise<St
     .sort((a, b) => b.ms - a.ms);
 }
 
-const stagesOf = (step: LabelledStage | Loop): readonly LabelledStage[] =>
-  step.kind === 'loop' ? step.stages : [step];
-const countOf = (step: LabelledStage | Loop): number => (step.kind === 'loop' ? step.count : 1);
-
 interface Total {
   stage: string;
   dispatches: number;
@@ -65,19 +62,21 @@ interface Total {
   bytes: number;
 }
 
-/** Stages of one label are one line of the profile. */
-function mergedByLabel(stages: readonly { stage: LabelledStage; count: number }[]): Map<string, Total> {
+/** Tasks of one label are one line of the profile. */
+function mergedByLabel({ steps }: ComposedSchedule): Map<string, Total> {
   const merged = new Map<string, Total>();
-  for (const { stage, count } of stages) {
-    const { flops, bytes } = costOf(stage.stage);
-    const before = merged.get(stage.label);
-    merged.set(stage.label, {
-      stage: before?.stage ?? describeStage(stage.stage),
-      dispatches: (before?.dispatches ?? 0) + count,
-      flops: (before?.flops ?? 0) + count * flops,
-      bytes: (before?.bytes ?? 0) + count * bytes,
-    });
-  }
+  for (const step of steps)
+    for (const { label, task } of step.kind === 'loop' ? step.tasks : [step]) {
+      const times = step.kind === 'loop' ? step.count : 1;
+      const { flops, bytes } = costOfTask(task);
+      const before = merged.get(label);
+      merged.set(label, {
+        stage: before?.stage ?? describeTask(task),
+        dispatches: (before?.dispatches ?? 0) + times * dispatchesOf(task),
+        flops: (before?.flops ?? 0) + times * flops,
+        bytes: (before?.bytes ?? 0) + times * bytes,
+      });
+    }
   return merged;
 }
 
@@ -86,7 +85,7 @@ async function clockDispatches(
   plan: Schedule,
   tensors: Tensors,
 ): Promise<Map<string, number> | null> {
-  using executable = await backend.compileSchedule(plan, 'none');
+  using executable = await backend.compileSchedule(plan);
   await executable.profile(tensors);
   const rounds: Map<string, number>[] = [];
   for (let n = 0; n < ROUNDS; n++) {
@@ -106,7 +105,7 @@ async function runApart(
 ): Promise<Map<string, number>> {
   const times = new Map<string, number>();
   for (const step of plan.steps)
-    for (const stage of stagesOf(step)) {
+    for (const stage of step.kind === 'loop' ? step.stages : [step]) {
       const alone = step.kind === 'loop' ? { ...step, stages: [stage] } : stage;
       using executable = await backend.compileSchedule({ ...plan, steps: [alone] });
       const rounds: number[] = [];

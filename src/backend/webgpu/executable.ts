@@ -1,8 +1,8 @@
 /** A schedule on a device: pipelines, arena, and one submit for each run. */
-import { describeStage } from '../../../kernels/describe.js';
+import { describeTask } from '../../../kernels/describe.js';
 import { generateKernel, type Kernel } from '../../../kernels/index.js';
 import type { BufferSpec } from '../../../kernels/stage.js';
-import { dispatchesOf, stagesOf, stepsOfDispatch, type Task } from '../../../kernels/task.js';
+import { dispatchesOf, stepsOfDispatch, type Task } from '../../../kernels/task.js';
 import { KronogradError } from '../../errors.js';
 import type { ComposedSchedule, LabelledTask } from '../../schedule/compose.js';
 import type { Executable, Tensor } from '../backend.js';
@@ -28,8 +28,7 @@ interface Dispatch {
 const CACHED_SETS = 16;
 
 /** A task as error messages name it. */
-const nameOf = ({ label, task }: LabelledTask) =>
-  `${label} (${stagesOf(task).map(describeStage).join('; ')})`;
+const nameOf = ({ label, task }: LabelledTask) => `${label} (${describeTask(task)})`;
 
 /** @throws KronogradError KERNEL, naming the task. */
 function kernelOf(step: LabelledTask, buffers: readonly BufferSpec[], device: Device): Kernel {

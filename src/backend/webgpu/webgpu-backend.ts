@@ -1,6 +1,6 @@
 /** The WebGPU backend: in browsers on `navigator.gpu`, in Node on Dawn. */
 import type { Program, Type } from '../../program/program.js';
-import { type Composition, compose } from '../../schedule/compose.js';
+import { type ComposedSchedule, type Composition, compose } from '../../schedule/compose.js';
 import { schedule } from '../../schedule/index.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Backend, Capacity } from '../backend.js';
@@ -60,14 +60,18 @@ export class WebGpuBackend implements Backend {
     return this.compileSchedule(schedule(program));
   }
 
+  /** What of a schedule shares a dispatch on this device. @param composition by default the backend's. */
+  compose(plan: Schedule, composition: Composition = this.#composition): ComposedSchedule {
+    return compose(plan, this.device.kernelLimits, composition);
+  }
+
   /**
    * An executable of a schedule made by hand or by the scheduler.
    * @param composition by default the backend's.
    * @throws KronogradError KERNEL, MEMORY
    */
-  compileSchedule(steps: Schedule, composition: Composition = this.#composition): Promise<WebGpuExecutable> {
-    const composed = compose(steps, this.device.kernelLimits, composition);
-    return WebGpuExecutable.create(this.device, this.pipelines, composed);
+  compileSchedule(plan: Schedule, composition?: Composition): Promise<WebGpuExecutable> {
+    return WebGpuExecutable.create(this.device, this.pipelines, this.compose(plan, composition));
   }
 
   async finish(): Promise<void> {
