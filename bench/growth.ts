@@ -70,7 +70,13 @@ function chart(title: string, label: string, curves: readonly Curve[], figure: F
   const [, atBase] = series[0]!.points.find(([x]) => x === 1)!;
   const proportional = { name: 'proportional', points: [from, to].map((x) => [x, x * atBase] as const) };
   const x = { label: `times the size of ${BASE}: ${describeWorkload(base)}`, scale: 'log' } as const;
-  return lineChart({ title, x, y: { label, scale: 'log' }, series: [...series, proportional] });
+  return lineChart({
+    title,
+    x,
+    y: { label, scale: 'log' },
+    series: [...series, proportional],
+    legend: 'left',
+  });
 }
 
 /** @param args of the command line, behind its name. */
@@ -99,7 +105,7 @@ export async function growth(args: readonly string[]): Promise<void> {
   const text = [
     '# How a training step grows with its sizes',
     `\nThe LSTM’s step of workload ${BASE} (${describeWorkload(resolveWorkload(BASE))}), one size changed at a time, the sizes of a table in turns; ${backend.description}; ${machine}; load average ${load} when it began. Made by \`npm run bench -- growth\`.`,
-    '\nOperations, dispatches and the arena are counts of the schedule and exact. Times are medians and minima of blocks of steps.',
+    '\nOperations, dispatches and the arena are counts of the schedule and exact. Times are medians and minima of blocks of steps, on the CPU of the processor time that they took.',
     `\n## Exponents\n\np in c size^p, by least squares on logarithms, over the larger half of the sizes. In r and T a step is linear: 1. In H its products are quadratic, and what is done element by element is linear.\n\n${exponents(curves)}`,
     `\n![Time](${values.name}-time.svg)\n\n![Memory](${values.name}-memory.svg)`,
     `\n## Figures\n\n${curves.map(figures).join('\n\n')}\n`,

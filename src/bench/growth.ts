@@ -4,6 +4,7 @@ import { Scope } from '../dispose.js';
 import { schedule } from '../schedule/index.js';
 import { totals } from '../schedule/print.js';
 import type { BenchBackend } from './backends.js';
+import type { Contender } from './contender.js';
 import { EngineContender } from './engine.js';
 import { measure } from './measure.js';
 import { trainingWork } from './training-work.js';
@@ -36,7 +37,10 @@ export interface GrowthPoint {
   readonly arenaBytes: number;
 }
 
-/** Times a step of every size, in turns, each for about `seconds`. @throws KronogradError MEMORY */
+/**
+ * Times a step of every size, in turns, each for about `seconds`. On the CPU backend, on one thread, by the processor time of
+ * the process, which has no part in what else the machine does; else by the wall's clock. @throws KronogradError MEMORY
+ */
 export async function measureGrowth(
   backend: BenchBackend,
   { key, sizes, recompute }: Growth,
@@ -46,10 +50,11 @@ export async function measureGrowth(
   const works = sizes.map((size) =>
     trainingWork('lstm', resolveWorkload(base, { [key]: size }), { recompute }),
   );
-  const contenders: EngineContender[] = [];
+  const contenders: Contender[] = [];
   for (const work of works) {
     const begun = { at: performance.now(), from: 'compile start' as const };
-    contenders.push(scope.own(await EngineContender.create(backend, work, begun)));
+    const contender = scope.own(await EngineContender.create(backend, work, begun));
+    contenders.push(backend.name === 'cpu' ? byProcessorTime(contender) : contender);
   }
   const timings = await measure(contenders, seconds);
   return works.map(({ program }, i): GrowthPoint => {
@@ -59,6 +64,25 @@ export async function measureGrowth(
     return { size: sizes[i]!, medianMs, minMs, flops, dispatches, arenaBytes: 4 * plan.buffers[0]!.length };
   });
 }
+
+/** Milliseconds that the process has had a processor for. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+const byProcessorTime = (contender: Contender): Contender => ({
+  ...{ engine: contender.engine, backend: contender.backend, adapter: contender.adapter },
+  facts: contender.facts,
+  async run(steps) {
+    const begin = processorMs();
+    await contender.run(steps);
+    return processorMs() - begin;
+  },
+  loss: () => contender.loss(),
+  peakRssBytes: () => contender.peakRssBytes(),
+  [Symbol.dispose]: () => contender[Symbol.dispose](),
+});
 
 /**
  * The exponent p of y = c x^p that fits best: the slope of the line through the logarithms, by least squares.

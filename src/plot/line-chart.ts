@@ -22,6 +22,8 @@ export interface LineChart {
   readonly x: AxisOptions;
   readonly y: AxisOptions;
   readonly series: readonly Series[];
+  /** The upper corner that the legend is in: `right` by default, `left` for curves that rise. */
+  readonly legend?: 'left' | 'right';
 }
 
 const [WIDTH, HEIGHT] = [760, 460];
@@ -35,7 +37,7 @@ const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9
  * A chart of lines with ticks, labels, a title and, for several series, a legend. The same input gives the same bytes.
  * @throws KronogradError DATA when there is no series
  */
-export function lineChart({ title, x, y, series }: LineChart): string {
+export function lineChart({ title, x, y, series, legend = 'right' }: LineChart): string {
   if (series.length === 0)
     throw new KronogradError('DATA', 'there is nothing to draw', {
       where: title,
@@ -61,7 +63,7 @@ export function lineChart({ title, x, y, series }: LineChart): string {
     `<text x="${middle.x}" y="${HEIGHT - 16}" text-anchor="middle">${escaped(x.label)}</text>`,
     `<text x="18" y="${middle.y}" text-anchor="middle" transform="rotate(-90 18 ${middle.y})">${escaped(y.label)}</text>`,
     ...series.map(({ points }, i) => `<path d="${pathOf(points, axes)}" ${strokeOf(i)}/>`),
-    ...(series.length > 1 ? series.map(({ name }, i) => legendLine(name, i)) : []),
+    ...(series.length > 1 ? series.map(({ name }, i) => legendLine(name, i, legend)) : []),
     '</svg>\n',
   ].join('\n');
 }
@@ -94,8 +96,10 @@ const verticalTick = (at: number, text: string) =>
 const horizontalTick = (at: number, text: string) =>
   `<path d="M${PLOT.left} ${at}H${PLOT.right}" stroke="#ddd"/><text x="${PLOT.left - 8}" y="${at + 4}" text-anchor="end">${text}</text>`;
 
-function legendLine(name: string, i: number): string {
+function legendLine(name: string, i: number, side: 'left' | 'right'): string {
   const y = PLOT.top + 14 + i * LEGEND_LINE;
+  if (side === 'left')
+    return `<path d="M${PLOT.left + 6} ${y}H${PLOT.left + 26}" ${strokeOf(i)}/><text x="${PLOT.left + 34}" y="${y + 4}">${escaped(name)}</text>`;
   return `<path d="M${PLOT.right - 26} ${y}H${PLOT.right - 6}" ${strokeOf(i)}/><text x="${PLOT.right - 34}" y="${y + 4}" text-anchor="end">${escaped(name)}</text>`;
 }
 

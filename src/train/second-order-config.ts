@@ -24,7 +24,9 @@ export function requireOneFunction(config: RunConfig, where: (key: string) => st
   const isTaken = (key: keyof typeof REFUSED) => key === 'weightDecay' && optimizer === 'kfac';
   const bad = keys.find((key) => config[key] > 0 && !isTaken(key));
   if (bad === undefined && groups.length === 0) return;
-  const [key, why] = bad ? [bad, REFUSED[bad]] : ['groups', 'have learning rates, and there is none'];
+  const [key, why] = bad
+    ? [bad, REFUSED[bad]]
+    : ['groups', 'gives shares of a learning rate, and there is none'];
   throw new KronogradError('OPTION', `${where(key)} does not go with the optimizer ${optimizer}: it ${why}`, {
     where: `${where(key)}, ${where('optimizer')}`,
     fix: `leave ${where(key)} out, or use an optimizer of first order`,

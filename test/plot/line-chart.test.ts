@@ -80,6 +80,23 @@ describe('lineChart', () => {
     expect(line!.match(/[ML]/g)!.join('')).toBe('MML');
   });
 
+  it('has its legend in the corner that is asked for', () => {
+    const series = ['a', 'b'].map((name) => ({ name, points: [[0, 1] as const] }));
+    const place = (legend?: 'left' | 'right') => {
+      const svg = lineChart({
+        title: '',
+        x: { label: '' },
+        y: { label: '' },
+        series,
+        ...(legend && { legend }),
+      });
+      return Number(/<text x="([\d.]+)"[^>]*>a<\/text>/.exec(svg)![1]);
+    };
+    expect(place('left')).toBeLessThan(150);
+    expect(place('right')).toBeGreaterThan(600);
+    expect(place()).toBe(place('right'));
+  });
+
   it('escapes text, and has a legend only for several series', () => {
     const svg = chart([[0, 1]]);
     expect(svg).toContain('a &lt;b&gt; &amp; &quot;c&quot;');
