@@ -38,6 +38,7 @@ const arrangements = [
 
 /** Of a workgroup that owns few rows and all columns. */
 const wideArrangements = [
+  [2, 16],
   [4, 32],
   [4, 64],
   [8, 32],

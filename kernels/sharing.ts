@@ -27,6 +27,12 @@ export function roomForProducts(stages: readonly Stage[], threads: number, limit
 }
 
 /**
+ * How often the invocations of a workgroup that has a core to itself fill the core at most: more of them keep fewer
+ * sums each, and read more for every multiply-add.
+ */
+const CORE_FILLED = 4;
+
+/**
  * The rows and invocations of a workgroup that take the stages through a step in the least expected time, and that
  * time in an invocation's multiply-adds.
  * @returns undefined when no shape suits all stages.
@@ -37,7 +43,7 @@ export function fastestShape(
   limits: KernelLimits,
 ): { readonly shape: SequenceShape; readonly time: number } | undefined {
   let best: { shape: SequenceShape; time: number } | undefined;
-  for (const threads of [64, 128, 256])
+  for (const threads of [32, 64, 128, 256].filter((n) => n <= CORE_FILLED * limits.coreInvocations))
     for (const tileRows of [4, 8, 16, 32, 64]) {
       const shape = { tileRows, threads };
       const time = timeOfStep(stages, rows, shape, limits);
