@@ -1,3 +1,4 @@
+import type { LossSteps } from '../data/loss-steps.js';
 import type { SegmentLengths } from '../data/segments.js';
 import { refused, requireBoolean, requireChoice, requireInteger } from '../ranges.js';
 import {
@@ -26,6 +27,8 @@ export interface SequenceTrainConfig extends RunConfig {
   readonly segmentLength: SegmentLengths;
   /** What a segment begins with: a state of zero, or the one that the segment before has left. */
   readonly segmentState: (typeof SEGMENT_STATES)[number];
+  /** t = a..tau, the steps that the loss is a sum over, counted from 1; without it, all. */
+  readonly lossSteps?: LossSteps;
 }
 
 /** Any part of a configuration, not validated yet. */
@@ -59,12 +62,19 @@ const CHECKS: Checks<SequenceTrainConfig> = {
   bidirectional: requireBoolean,
   segmentLength: requireSegmentLength,
   segmentState: (value, where) => requireChoice(value, where, SEGMENT_STATES),
+  lossSteps: requireLossSteps,
 };
 
 function requireSegmentLength(value: unknown, where: string): SegmentLengths {
   if (!Array.isArray(value)) return requireInteger(value, where, { ...LENGTH, min: 0 });
   if (value.length === 0) throw refused(value, where, 'at least one length');
   return value.map((each, m) => requireInteger(each, `${where}[${m}]`, LENGTH));
+}
+
+function requireLossSteps(value: unknown, where: string): LossSteps {
+  if (!Array.isArray(value) || value.length !== 2) throw refused(value, where, 'the first step and the last');
+  const tau = requireInteger(value[1], `${where}[1]`, LENGTH);
+  return [requireInteger(value[0], `${where}[0]`, { min: 1, max: tau }), tau];
 }
 
 /** As `resolveTrainConfig`, for runs on sequences. @throws KronogradError OPTION */
