@@ -1,3 +1,4 @@
+import { attentionRnn } from '../cells/attention-rnn.js';
 import type { LossSteps } from '../data/loss-steps.js';
 import type { SegmentLengths } from '../data/segments.js';
 import { refused, requireBoolean, requireChoice, requireInteger } from '../ranges.js';
@@ -18,7 +19,7 @@ export const NETWORKS = ['recurrent', 'attention', 'feed-forward'] as const;
 export interface SequenceTrainConfig extends RunConfig {
   /**
    * Recurrent layers of the cell, without or with attention to all steps so far, or a feed-forward network of as many
-   * tanh layers that sees all steps at once.
+   * tanh layers that sees all steps at once. With the cell `attention-rnn`, attention unless given.
    */
   readonly network: (typeof NETWORKS)[number];
   /** Whether recurrent layers run in both directions of time. */
@@ -81,4 +82,7 @@ function requireLossSteps(value: unknown, where: string): LossSteps {
 export const resolveSequenceConfig = (
   values: SequenceTrainConfigInput,
   where: (key: string) => string = (key) => key,
-): SequenceTrainConfig => resolveConfig(values, { checks: CHECKS, defaults: SEQUENCE_DEFAULTS }, where);
+): SequenceTrainConfig => {
+  const network = values.cell === attentionRnn.name ? 'attention' : SEQUENCE_DEFAULTS.network;
+  return resolveConfig(values, { checks: CHECKS, defaults: { ...SEQUENCE_DEFAULTS, network } }, where);
+};

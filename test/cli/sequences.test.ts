@@ -114,16 +114,11 @@ describe('presets', () => {
     expect(told).toMatch(/baseline {4}seasonal-naive: rmse \S+, beaten/);
   });
 
-  test.each(['gru', 'naumov-rnn'])('temporal-order: attention over %s remembers', async (cell) => {
-    const { out: told } = await train(
-      'temporal-order',
-      '--network',
-      'attention',
-      '--cell',
-      cell,
-      '--steps',
-      '300',
-    );
+  test.each([
+    ['gru', ['--network', 'attention']],
+    ['attention-rnn', []],
+  ])('temporal-order: attention over %s remembers', async (cell, network) => {
+    const { out: told } = await train('temporal-order', ...network, '--cell', cell, '--steps', '300');
     expect(told).toMatch(new RegExp(`model {4}${cell} with attention, 1 x 32 units`));
     expect(Number(/test {8}cross-entropy (\S+),/.exec(told)?.[1])).toBeLessThan(0.2);
     expect(told).toMatch(/baseline {4}no memory: cross-entropy 1\.3863, 25\.0 % right, beaten/);
