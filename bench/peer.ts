@@ -8,10 +8,11 @@ import type { Workload } from '../src/bench/workload.js';
 import { KronogradError } from '../src/errors.js';
 
 export interface PeerName {
-  /** Of the script in bench/peers, and of the npm package that it times. */
+  /** Of the script in bench/peers. */
   readonly script: string;
-  readonly packageName: string;
-  readonly backend: 'cpu' | 'wasm' | 'webgpu';
+  /** The npm package that it times; null for what npm does not have, which says itself whether it is there. */
+  readonly packageName: string | null;
+  readonly backend: 'cpu' | 'wasm' | 'webgpu' | 'cuda';
 }
 
 /** In the order in which they take their turns. */
@@ -21,6 +22,8 @@ export const PEERS: readonly PeerName[] = [
   { script: 'tfjs', packageName: '@tensorflow/tfjs', backend: 'webgpu' },
   { script: 'jax', packageName: '@jax-js/jax', backend: 'wasm' },
   { script: 'jax', packageName: '@jax-js/jax', backend: 'webgpu' },
+  { script: 'pytorch', packageName: null, backend: 'cpu' },
+  { script: 'pytorch', packageName: null, backend: 'cuda' },
 ];
 
 export const nameOf = ({ script, backend }: PeerName): string => `${script}-${backend}`;
@@ -64,8 +67,9 @@ export class Peer implements Contender {
    * @throws Error with the reason when the peer cannot do it.
    */
   static async start(folder: string, name: PeerName, workload: Workload): Promise<Peer> {
-    if (!existsSync(join(folder, 'node_modules', name.packageName)))
-      throw new Error(`${name.packageName} is not installed: npm ci --prefix bench/peers`);
+    const { packageName } = name;
+    if (packageName !== null && !existsSync(join(folder, 'node_modules', packageName)))
+      throw new Error(`${packageName} is not installed: npm ci --prefix bench/peers`);
     const child = fork(join(folder, `${name.script}.mjs`), {
       cwd: folder,
       serialization: 'advanced',

@@ -3,7 +3,7 @@
 export { startNodeWorker } from './backend/cpu/workers-node.js';
 export type { BackendChoice, OpenedBackend } from './backend/open-node.js';
 export { openBackend } from './backend/open-node.js';
-export { createDawnBackend, loadDawn } from './backend/webgpu/dawn.js';
+export { createDawnBackend, type DawnOptions, loadDawn } from './backend/webgpu/dawn.js';
 export type { CsvOptions, Table } from './data/csv.js';
 export { parseCsv, readCsv } from './data/csv-node.js';
 export { loadBirths, loadDigits, loadWeather } from './data/sets-node.js';

@@ -34,21 +34,24 @@ export async function installWebGpu() {
 
 /**
  * @param create from a message's `create` to `{ engine, adapter, step }`, where `step` resolves to the loss
- * of the step, before its update, when all of the step's work is done.
+ * of the step, before its update, when all of the step's work is done; or `run(count)` instead of `step`, which does so
+ * many steps elsewhere and resolves to `{ ms, loss, peakRssBytes }`.
  */
 export function serve(create) {
   let peer;
   const peakRssBytes = () => process.resourceUsage().maxRSS * 1024;
-  const handle = async (message) => {
-    if (message.create !== undefined) {
-      peer = await create(message.create);
-      const loss = await peer.step(); // also what compiles
-      return { engine: peer.engine, adapter: peer.adapter, loss, firstStepMs: performance.now() };
-    }
+  const run = async (count) => {
+    if (peer.run !== undefined) return peer.run(count);
     const start = performance.now();
     let loss;
-    for (let n = 0; n < message.run; n++) loss = await peer.step();
+    for (let n = 0; n < count; n++) loss = await peer.step();
     return { ms: performance.now() - start, loss };
+  };
+  const handle = async (message) => {
+    if (message.create === undefined) return run(message.run);
+    peer = await create(message.create);
+    const first = await run(1); // also what compiles
+    return { engine: peer.engine, adapter: peer.adapter, ...first, firstStepMs: performance.now() };
   };
   process.on('message', async (message) => {
     const before = { ...counted };
@@ -60,6 +63,6 @@ export function serve(create) {
     }
     const dispatches = counted.dispatches - before.dispatches;
     const submits = counted.submits - before.submits;
-    process.send({ ...reply, dispatches, submits, peakRssBytes: peakRssBytes() });
+    process.send({ peakRssBytes: peakRssBytes(), ...reply, dispatches, submits });
   });
 }

@@ -1,5 +1,6 @@
 /** Every cell by its name. */
 import { KronogradError } from '../errors.js';
+import { attentionRnn } from './attention-rnn.js';
 import { augmentedLstm } from './augmented-lstm.js';
 import { canonicalRnn } from './canonical-rnn.js';
 import type { Cell } from './cell.js';
@@ -27,6 +28,7 @@ const all: readonly Cell[] = [
   augmentedLstm(),
   palRnn(),
   reluRnn,
+  attentionRnn,
   peepholeLstm,
   layerNormLstm,
   multiHeadLstm(),

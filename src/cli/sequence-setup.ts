@@ -98,7 +98,13 @@ export async function setUpSequences(
   const changes = overlayConfig(file?.config ?? {}, configOf(given));
   const config = resolveSequenceConfig(overlayConfig(base, changes), optionName(given));
   const resumed = resume === true ? await loadCheckpoint(config.out) : undefined;
-  return { config, spec, problem: await makeProblem(spec, config.seed), resumed };
+  return { config, spec, problem: await problemOf(spec, config), resumed };
+}
+
+/** Without baselines where only some steps count: they are known for all. */
+async function problemOf(spec: ProblemSpec, { seed, lossSteps }: SequenceTrainConfig): Promise<Problem> {
+  const problem = await makeProblem(spec, seed);
+  return lossSteps === undefined ? problem : { ...problem, baselines: [] };
 }
 
 async function resumeSequences(options: TrainOptions): Promise<SequenceSetup | null> {
@@ -125,10 +131,10 @@ export async function savedSequences(
 ): Promise<SavedSequences | null> {
   const spec = savedSpec(resumed);
   if (spec === null) return null;
-  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs', 'heads', 'recompute');
+  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs', 'heads', 'recompute', 'lossSteps');
   const saved = Object.fromEntries(keys.map((key) => [key, resumed.checkpoint.config[key]]));
   const config = resolveSequenceConfig(overlayConfig(saved, changes), where);
-  return { config, spec, problem: await makeProblem(spec, config.seed), resumed };
+  return { config, spec, problem: await problemOf(spec, config), resumed };
 }
 
 const KINDS = new Set<string>(['csv', ...Object.values(SEQUENCE_PRESETS).map(({ spec }) => spec.kind)]);

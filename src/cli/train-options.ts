@@ -17,6 +17,7 @@ export interface TrainOptions {
   readonly bidirectional?: boolean;
   readonly segmentLength?: number | readonly number[];
   readonly segmentState?: string;
+  readonly lossSteps?: number | readonly number[];
   readonly cell?: string;
   readonly heads?: number;
   readonly hidden?: number;
@@ -72,6 +73,11 @@ export function addTrainOptions(command: Command): Command {
     numbersOption('--segment-length'),
   );
   command.option('--segment-state <name>', `what a segment begins with: ${SEGMENT_STATES.join(', ')}`);
+  command.option(
+    '--loss-steps <a,tau>',
+    'the first and the last step that the loss is a sum over, counted from 1',
+    numbersOption('--loss-steps'),
+  );
   command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
   number('--heads', 'n', 'heads of multi-head-lstm');
   number('--hidden', 'n', 'units of each layer');

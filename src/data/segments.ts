@@ -2,6 +2,7 @@
 import { KronogradError } from '../errors.js';
 import { requireInteger } from '../ranges.js';
 import { longestOf } from './buckets.js';
+import { LossStepStream, type LossSteps } from './loss-steps.js';
 import {
   type SequenceBatch,
   type SequenceBatches,
@@ -102,15 +103,31 @@ export class SegmentStream implements SequenceBatches {
   }
 }
 
-/** A source's batches: of whole sequences, or of segments of them. @throws KronogradError as the streams do */
+/** What of its sequences a batch holds, and what of that counts. */
+export interface SequenceParts {
+  /** 0: whole sequences. */
+  readonly segmentLength: SegmentLengths;
+  /** All that have a target unless given. */
+  readonly lossSteps?: LossSteps;
+}
+
+/**
+ * A source's batches: of whole sequences, or of segments of them.
+ * @throws KronogradError as the streams do, OPTION for steps of the loss in segments, which have steps of their own
+ */
 export function sequenceBatches(
   source: SequenceSource,
   options: SequenceStreamOptions,
-  /** 0: whole sequences. */
-  segmentLength: SegmentLengths,
+  { segmentLength, lossSteps }: SequenceParts,
 ): SequenceBatches {
   const sequences = new SequenceStream(source, options);
-  return segmentLength === 0 ? sequences : new SegmentStream(sequences, segmentLength);
+  if (lossSteps !== undefined && segmentLength !== 0)
+    throw new KronogradError('OPTION', 'steps of the loss are counted in whole sequences, not in segments', {
+      where: 'lossSteps',
+      fix: 'leave out either lossSteps or segmentLength',
+    });
+  if (segmentLength !== 0) return new SegmentStream(sequences, segmentLength);
+  return lossSteps === undefined ? sequences : new LossStepStream(sequences, lossSteps);
 }
 
 function cutsOf(lengths: SegmentLengths, steps: number): number[] {

@@ -1,5 +1,7 @@
-import { refused, requireInteger, requireNumber } from '../ranges.js';
+import { attentionRnn } from '../cells/attention-rnn.js';
+import { refused, requireChoice, requireInteger, requireNumber } from '../ranges.js';
 import {
+  CELLS,
   type Checks,
   type ConfigInput,
   integer,
@@ -42,8 +44,12 @@ export const MODEL_KEYS = [
   'embedding',
 ] as const satisfies (keyof TrainConfig)[];
 
+/** All but the recurrence of the attention RNN: a text is read in parts, and attention would end at a part's beginning. */
+export const TEXT_CELLS = CELLS.filter((name) => name !== attentionRnn.name);
+
 const CHECKS: Checks<TrainConfig> = {
   ...RUN_CHECKS,
+  cell: (value, where) => requireChoice(value, where, TEXT_CELLS),
   unroll: integer(LENGTH),
   embedding: requireEmbedding,
   validationFraction: (value, where) => requireNumber(value, where, { min: 0, max: 0.5 }),

@@ -1,3 +1,5 @@
+import { attentionRnn } from '../cells/attention-rnn.js';
+import type { LossSteps } from '../data/loss-steps.js';
 import type { SegmentLengths } from '../data/segments.js';
 import { refused, requireBoolean, requireChoice, requireInteger } from '../ranges.js';
 import {
@@ -17,7 +19,7 @@ export const NETWORKS = ['recurrent', 'attention', 'feed-forward'] as const;
 export interface SequenceTrainConfig extends RunConfig {
   /**
    * Recurrent layers of the cell, without or with attention to all steps so far, or a feed-forward network of as many
-   * tanh layers that sees all steps at once.
+   * tanh layers that sees all steps at once. With the cell `attention-rnn`, attention unless given.
    */
   readonly network: (typeof NETWORKS)[number];
   /** Whether recurrent layers run in both directions of time. */
@@ -26,6 +28,8 @@ export interface SequenceTrainConfig extends RunConfig {
   readonly segmentLength: SegmentLengths;
   /** What a segment begins with: a state of zero, or the one that the segment before has left. */
   readonly segmentState: (typeof SEGMENT_STATES)[number];
+  /** t = a..tau, the steps that the loss is a sum over, counted from 1; without it, all. */
+  readonly lossSteps?: LossSteps;
 }
 
 /** Any part of a configuration, not validated yet. */
@@ -59,6 +63,7 @@ const CHECKS: Checks<SequenceTrainConfig> = {
   bidirectional: requireBoolean,
   segmentLength: requireSegmentLength,
   segmentState: (value, where) => requireChoice(value, where, SEGMENT_STATES),
+  lossSteps: requireLossSteps,
 };
 
 function requireSegmentLength(value: unknown, where: string): SegmentLengths {
@@ -67,8 +72,17 @@ function requireSegmentLength(value: unknown, where: string): SegmentLengths {
   return value.map((each, m) => requireInteger(each, `${where}[${m}]`, LENGTH));
 }
 
+function requireLossSteps(value: unknown, where: string): LossSteps {
+  if (!Array.isArray(value) || value.length !== 2) throw refused(value, where, 'the first step and the last');
+  const tau = requireInteger(value[1], `${where}[1]`, LENGTH);
+  return [requireInteger(value[0], `${where}[0]`, { min: 1, max: tau }), tau];
+}
+
 /** As `resolveTrainConfig`, for runs on sequences. @throws KronogradError OPTION */
 export const resolveSequenceConfig = (
   values: SequenceTrainConfigInput,
   where: (key: string) => string = (key) => key,
-): SequenceTrainConfig => resolveConfig(values, { checks: CHECKS, defaults: SEQUENCE_DEFAULTS }, where);
+): SequenceTrainConfig => {
+  const network = values.cell === attentionRnn.name ? 'attention' : SEQUENCE_DEFAULTS.network;
+  return resolveConfig(values, { checks: CHECKS, defaults: { ...SEQUENCE_DEFAULTS, network } }, where);
+};

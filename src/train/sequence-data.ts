@@ -30,7 +30,7 @@ export interface SequenceSets {
 export class SequenceData implements TrainingData<SequenceSource> {
   readonly noun = 'data set';
   readonly characters = [];
-  readonly resumeKeys = [...SEQUENCE_MODEL_KEYS, 'segmentLength', 'batch', 'optimizer', 'seed'];
+  readonly resumeKeys = [...SEQUENCE_MODEL_KEYS, 'segmentLength', 'lossSteps', 'batch', 'optimizer', 'seed'];
   readonly sizeKeys = ['hidden', 'batch'];
   readonly stream: SequenceBatches;
   readonly steps: number;
@@ -44,13 +44,14 @@ export class SequenceData implements TrainingData<SequenceSource> {
 
   /**
    * @throws KronogradError DATA when there are too few sequences for one batch, OPTION for a warm-up longer than the
-   * run, for epochs of a generator, for a plateau that no validation would show, and for segments that do not fit.
+   * run, for epochs of a generator, for a plateau that no validation would show, and for segments
+   * or steps of the loss that do not fit.
    */
   constructor(sets: SequenceSets, config: SequenceTrainConfig) {
-    const { batch, seed, segmentLength } = config;
+    const { batch, seed } = config;
     this.#sets = sets;
     if (sets.validation === null) requireNoPlateau(config, 'schedule');
-    this.stream = sequenceBatches(sets.training, { batch, shuffle: { seed } }, segmentLength);
+    this.stream = sequenceBatches(sets.training, { batch, shuffle: { seed } }, config);
     const masked = this.stream.shape.masked || (sets.validation?.masked ?? false);
     this.#shape = { ...this.stream.shape, masked };
     this.steps = stepsOf(config, this.stream.batchesPerEpoch);

@@ -2,7 +2,7 @@
 import type { Backend, Tensor } from '../backend/backend.js';
 import { resetState } from '../backend/program-tensors.js';
 import { bucketLengths } from '../data/buckets.js';
-import { type SegmentLengths, sequenceBatches } from '../data/segments.js';
+import { type SequenceParts, sequenceBatches } from '../data/segments.js';
 import type { SequenceShape, SequenceSource } from '../data/sequences.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
@@ -13,25 +13,26 @@ import { evaluation, predictions } from './step-program.js';
 import type { DataEvaluator } from './training-data.js';
 
 /** How the sequences are read. */
-export interface EvaluatedBatches {
+export interface EvaluatedBatches extends Partial<SequenceParts> {
   /** r */
   readonly batch: number;
-  /** As in SequenceTrainConfig; 0 unless given. */
-  readonly segmentLength?: SegmentLengths;
 }
 
 export class SequenceEvaluator implements DataEvaluator<SequenceSource> {
   readonly #scope = new Scope();
   readonly #backend: Backend;
   readonly #model: Model;
-  readonly #batches: Required<EvaluatedBatches>;
+  readonly #batch: number;
+  readonly #parts: SequenceParts;
   /** By what they compute and T. */
   readonly #programs = new Map<string, BucketedProgram>();
 
-  constructor(backend: Backend, model: Model, { batch, segmentLength = 0 }: EvaluatedBatches) {
+  /** Of whole sequences unless given. */
+  constructor(backend: Backend, model: Model, { batch, segmentLength = 0, lossSteps }: EvaluatedBatches) {
     this.#backend = backend;
     this.#model = model;
-    this.#batches = { batch, segmentLength };
+    this.#batch = batch;
+    this.#parts = { segmentLength, ...(lossSteps && { lossSteps }) };
   }
 
   /**
@@ -71,8 +72,8 @@ export class SequenceEvaluator implements DataEvaluator<SequenceSource> {
 
   /** Each batch of the source, and the tensors behind it. */
   async *#run(make: typeof evaluation, theta: Tensor, source: SequenceSource) {
-    const { batch: r, segmentLength } = this.#batches;
-    const stream = sequenceBatches(source, { batch: r, remainder: 'keep' }, segmentLength);
+    const r = this.#batch;
+    const stream = sequenceBatches(source, { batch: r, remainder: 'keep' }, this.#parts);
     const { shape } = stream;
     const masked = 'mask' in this.#model.batchTypes(shape.steps, r);
     if (shape.masked && !masked)
@@ -96,7 +97,7 @@ export class SequenceEvaluator implements DataEvaluator<SequenceSource> {
     let program = this.#programs.get(key);
     if (program === undefined) {
       const lengths = masked ? bucketLengths(steps) : [steps];
-      const at = (length: number) => make(this.#model, this.#batches.batch, length);
+      const at = (length: number) => make(this.#model, this.#batch, length);
       program = this.#scope.own(new BucketedProgram(this.#backend, lengths, at, ['theta']));
       this.#programs.set(key, program);
     }

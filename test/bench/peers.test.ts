@@ -2,10 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { benchWithPeers } from '../../bench/command.js';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { EngineContender } from '../../src/bench/engine.js';
+import { referenceWeights } from '../../src/bench/reference.js';
 import { trainingWork } from '../../src/bench/training-work.js';
 import { resolveWorkload } from '../../src/bench/workload.js';
 import { runCommandLine } from '../../src/cli/program.js';
@@ -106,5 +107,58 @@ describe('peers', () => {
     const { exitCode, err } = await run('brain-cpu');
     expect(exitCode).toBe(2);
     expect(err).toContain("OPTION: there is no peer 'brain-cpu'");
+  });
+});
+
+describe('PyTorch', () => {
+  const real = pathToFileURL(resolve(import.meta.dirname, '../../bench/peers/pytorch.mjs')).href;
+
+  /** A Python that does what a test says with each `message` it gets, of which it has seen `steps` to run. */
+  function pythonDoes(reply: string): void {
+    writeFileSync(join(folder, 'pytorch.mjs'), `import ${JSON.stringify(real)};`);
+    const python = join(folder, 'python');
+    const script = `#!/usr/bin/env node
+      let steps = 0;
+      require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+        const message = JSON.parse(line);
+        steps += message.run ?? 0;
+        console.log(JSON.stringify((() => { ${reply} })()));
+      });`;
+    writeFileSync(python, script, { mode: 0o755 });
+    vi.stubEnv('PYTHON', python);
+  }
+  afterEach(() => void vi.unstubAllEnvs());
+
+  it('does its steps elsewhere, with the same weights and batch', async () => {
+    const losses = await referenceLosses();
+    const { head } = referenceWeights(resolveWorkload('T'));
+    pythonDoes(`
+      if (message.run) return { ms: message.run, loss: ${JSON.stringify(losses)}[steps - 1] ?? 0, peakRssBytes: 123 };
+      const head = new Float32Array(new Uint8Array(Buffer.from(message.weights.head, 'base64')).buffer);
+      if (head.length !== ${head.length} || head[7] !== ${head[7]}) return { error: 'other weights' };
+      return { engine: 'PyTorch of paper', adapter: message.device };`);
+    const { exitCode, out, err } = await run('pytorch-cuda');
+    expect(err).toBe('');
+    expect(exitCode).toBe(0);
+    const peer = out.lines.map((line) => JSON.parse(line)).find(({ backend }) => backend === 'cuda');
+    expect(peer).toMatchObject({
+      engine: 'PyTorch of paper',
+      adapter: 'cuda',
+      median_ms: 1,
+      peak_rss_bytes: 123,
+    });
+    expect(peer.loss_error).toBe(0);
+  });
+
+  it('is skipped by name without Python, without the package and without the device', async () => {
+    pythonDoes(
+      "if (message.device === 'cuda') return { error: 'no CUDA device' }; throw new Error('No module');",
+    );
+    const { exitCode, err } = await run('pytorch-cpu,pytorch-cuda');
+    expect(exitCode).toBe(0);
+    expect(err).toMatch(/^skipped: pytorch-cpu: /m);
+    expect(err).toContain('skipped: pytorch-cuda: no CUDA device\n');
+    vi.stubEnv('PYTHON', '/nowhere/python');
+    expect((await run('pytorch-cpu')).err).toContain('skipped: pytorch-cpu: there is no /nowhere/python\n');
   });
 });

@@ -114,16 +114,11 @@ describe('presets', () => {
     expect(told).toMatch(/baseline {4}seasonal-naive: rmse \S+, beaten/);
   });
 
-  test.each(['gru', 'naumov-rnn'])('temporal-order: attention over %s remembers', async (cell) => {
-    const { out: told } = await train(
-      'temporal-order',
-      '--network',
-      'attention',
-      '--cell',
-      cell,
-      '--steps',
-      '300',
-    );
+  test.each([
+    ['gru', ['--network', 'attention']],
+    ['attention-rnn', []],
+  ])('temporal-order: attention over %s remembers', async (cell, network) => {
+    const { out: told } = await train('temporal-order', ...network, '--cell', cell, '--steps', '300');
     expect(told).toMatch(new RegExp(`model {4}${cell} with attention, 1 x 32 units`));
     expect(Number(/test {8}cross-entropy (\S+),/.exec(told)?.[1])).toBeLessThan(0.2);
     expect(told).toMatch(/baseline {4}no memory: cross-entropy 1\.3863, 25\.0 % right, beaten/);
@@ -162,6 +157,20 @@ describe('options of the recurrence', () => {
     const resumed = await train('--resume', '--steps', '7');
     expect(resumed.err).toBe('');
     expect((await newest()).slice(0, 2)).toEqual(whole.slice(0, 2));
+  });
+
+  test('steps of the loss: the symbols to be recalled alone, kept by the checkpoint', async () => {
+    const recall = ['copy-memory', '--window', '3', '--schedule', 'constant', '--loss-steps', '9,13'];
+    const { out: told, err } = await train(...recall, '--steps', '2');
+    expect(err).toBe('');
+    // The untrained network knows of the two symbols and the blank only what it guesses.
+    expect(Number(/test {8}cross-entropy (\S+),/.exec(told)?.[1])).toBeGreaterThan(0.5);
+    expect(told).not.toContain('baseline');
+    expect((await loadCheckpoint(out)).checkpoint.config.lossSteps).toEqual([9, 13]);
+    expect((await train('--resume', '--steps', '3')).err).toBe('');
+    expect((await train('--resume', '--loss-steps', '1,13')).err).toMatch(
+      /^CHECKPOINT: .*lossSteps is \[9,13\]/,
+    );
   });
 
   test('heads and clipped accumulations, kept by the checkpoint', async () => {
@@ -315,6 +324,11 @@ describe('refusals', () => {
       ['parity', '--segment-length', '5', '--segment-state', 'carried', '--bidirectional'],
       /^OPTION: a state can only be carried on in one direction/,
     ],
+    [['parity', '--loss-steps', '5'], /^OPTION: --loss-steps cannot be 5/],
+    [['parity', '--loss-steps', '5,21'], /^OPTION: lossSteps\[1\] cannot be 21/],
+    [['parity', '--loss-steps', '6,5'], /^OPTION: --loss-steps\[0\] cannot be 6/],
+    [['births', '--loss-steps', '1,2'], /^OPTION: the loss of one target for a whole sequence/],
+    [['parity', '--loss-steps', '1,2', '--segment-length', '5'], /^OPTION: steps of the loss are counted in/],
     [['parity', '--heads', '4'], /^OPTION: the cell 'gru' has no heads/],
     [['parity', '--cell', 'multi-head-lstm', '--heads', '5'], /^OPTION: 32 units cannot be divided/],
     [['parity', '--clip-accumulations', '-1'], /^OPTION: --clip-accumulations cannot be -1/],

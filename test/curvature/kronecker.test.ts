@@ -20,7 +20,9 @@ const weightsOf = ({ parameters: { specs } }: Model) =>
   specs.filter((s) => s.shape.length === 2 && s.name !== 'embedding.weight').map((s) => s.name);
 
 const isRecurrent = (weight: string) =>
-  /weight_h[hr]|\.U_|\.W_[rs]|W_R_|weight_co|weight_c[if]|Ws_|Wv_|qdr/.test(weight);
+  /weight_h[hr]|(?<!attention-rnn)\.U_|attention-rnn\.W_|\.W_[rs]|W_R_|weight_co|weight_c[if]|Ws_|Wv_|qdr/.test(
+    weight,
+  );
 
 async function expectStructure(model: Model, sizes: { steps: number; samples: number; seed?: number }) {
   const problem = randomProblem(space.backend, model, sizes);

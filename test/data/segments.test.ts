@@ -67,8 +67,10 @@ describe('SegmentStream', () => {
   });
 
   test('whole sequences are a stream without segments', () => {
-    expect(sequenceBatches(counting(2, 5), { batch: 2 }, 0)).toBeInstanceOf(SequenceStream);
-    expect(sequenceBatches(counting(2, 5), { batch: 2 }, 3)).toBeInstanceOf(SegmentStream);
+    expect(sequenceBatches(counting(2, 5), { batch: 2 }, { segmentLength: 0 })).toBeInstanceOf(
+      SequenceStream,
+    );
+    expect(sequenceBatches(counting(2, 5), { batch: 2 }, { segmentLength: 3 })).toBeInstanceOf(SegmentStream);
   });
 
   test.each<[string, number | number[], string]>([

@@ -16,6 +16,13 @@ const prints: ((lines: unknown[][]) => void)[] = [
   },
   (lines) => expect(lines[0]![0]).toMatch(/for t = 0\.\.19/),
   (lines) => expect(Array.from(lines[0]![0] as Float64Array)).toEqual([70, 88]),
+  (lines) => {
+    const [largest, errors, smallest, trace] = lines[0]! as [number[], number[], number[], number];
+    expect(largest).toEqual([...largest].sort((a, b) => b - a));
+    expect(errors[0]).toBeLessThan(1e-3 * largest[0]!);
+    expect(smallest[0]).toBeLessThan(largest[2]!);
+    expect(trace).toBeGreaterThan(smallest[0]!);
+  },
 ];
 
 describe('the examples of the README', () => {

@@ -25,6 +25,7 @@ const expected: Record<string, { forward: number; backward: number }> = {
   'augmented-lstm': { forward: 2, backward: 2 },
   'pal-rnn': { forward: 1, backward: 1 },
   'relu-rnn': { forward: 1, backward: 1 },
+  'attention-rnn': { forward: 1, backward: 1 },
   'peephole-lstm': { forward: 1, backward: 1 },
   // The product, and the rows: of the sums along them and all that is computed from those.
   'layer-norm-lstm': { forward: 2, backward: 2 },
