@@ -14,12 +14,13 @@ import { type TrainedModel, trainedModel } from '../train/weights.js';
 import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter } from './progress.js';
 import { savedTextFile } from './run-setup.js';
-import { resultLines, testSequences } from './sequence-result.js';
-import { type SavedSequences, savedSequences } from './sequence-setup.js';
+import { resultLines, scoreSequences, testSequences } from './sequence-result.js';
+import { type SavedSequences, savedForecasts, savedSequences } from './sequence-setup.js';
 import { readTextFile } from './text-file.js';
 
 interface EvalOptions {
   readonly text?: string;
+  readonly csv?: string;
   readonly backend: string;
   readonly json?: boolean;
 }
@@ -30,6 +31,7 @@ export const evaluate: CommandRegistration = (program, context) => {
     .description('measure how well a trained model predicts a text, or the sequences kept for its test')
     .argument('<checkpoint>', "a run's folder, or the folder of one checkpoint")
     .option('--text <file>', 'the text; by default the validation part of the text it was trained on')
+    .option('--csv <file>', 'another series with the same columns: all of it is forecast')
     .option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`, 'auto')
     .option('--json', 'print one JSON object')
     .action(async (path: string, options: EvalOptions) => {
@@ -37,7 +39,10 @@ export const evaluate: CommandRegistration = (program, context) => {
       const loaded = await loadCheckpoint(path);
       const { checkpoint, folder, warning } = loaded;
       if (warning !== undefined) context.stderr.write(`${warning}\n`);
-      const sequences = await savedSequences(loaded);
+      const sequences =
+        options.csv === undefined
+          ? await savedSequences(loaded)
+          : await savedForecasts(loaded, options.csv, '--csv');
       if (sequences !== null) {
         if (options.text !== undefined)
           throw new KronogradError('OPTION', '--text is for models of text', {
@@ -45,7 +50,7 @@ export const evaluate: CommandRegistration = (program, context) => {
             fix: `leave it out: ${folder} is a model of sequences`,
           });
         using backend = (await openBackend(choice)).backend;
-        for (const line of await evaluateSequences(backend, sequences, options.json === true))
+        for (const line of await evaluateSequences(backend, sequences, options))
           context.stdout.write(`${line}\n`);
         return;
       }
@@ -70,10 +75,12 @@ export const evaluate: CommandRegistration = (program, context) => {
 async function evaluateSequences(
   backend: Backend,
   { config, problem, resumed }: SavedSequences,
-  json: boolean,
+  { csv, json }: EvalOptions,
 ): Promise<string[]> {
-  const data = new SequenceData(problem.sets, config);
-  const lines = resultLines(await testSequences(backend, resumed, config, data, problem), problem);
+  // Another series may be shorter than a batch, and nothing is trained on it.
+  const data = new SequenceData(problem.sets, csv === undefined ? config : { ...config, batch: 1 });
+  const score = csv === undefined ? testSequences : scoreSequences;
+  const lines = resultLines(await score(backend, resumed, config, data, problem), problem);
   if (!json) return [`${resumed.folder}: ${problem.description}`, ...lines.map(({ text }) => text)];
   return lines.map((line) => JSON.stringify({ checkpoint: resumed.folder, ...line.json }));
 }

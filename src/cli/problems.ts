@@ -4,27 +4,37 @@ import { seriesColumns, tableSeries } from '../data/csv.js';
 import { readCsv } from '../data/csv-node.js';
 import type { SequenceSource } from '../data/sequences.js';
 import { loadBirths, loadDigits, loadWeather, type SeriesData } from '../data/sets-node.js';
+import type { Standardiser } from '../data/standardise.js';
 import { addingProblem, copyMemory, parity, type Task, temporalOrder } from '../data/tasks.js';
 import { TRAFFIC_LANES, Traffic } from '../data/traffic.js';
-import { type Series, SPLIT_DEFAULTS, seriesWindows, splitRows, standardiseSeries } from '../data/windows.js';
+import {
+  type Series,
+  SeriesWindows,
+  SPLIT_DEFAULTS,
+  seriesWindows,
+  splitRows,
+  standardiseSeries,
+} from '../data/windows.js';
 import { KronogradError } from '../errors.js';
 import { sha256 } from '../train/checkpoint.js';
 import type { SequenceSets } from '../train/sequence-data.js';
 import { firstOf, partOf } from '../train/sequence-parts.js';
 
+export type CsvSpec = {
+  readonly kind: 'csv';
+  readonly file: string;
+  readonly target: string;
+  readonly features: readonly string[];
+  readonly window: number;
+  readonly horizon: number;
+  /** Rows of one season; 0: none is known. */
+  readonly period: number;
+};
+
 /** Plain JSON: a checkpoint keeps it, and a resumed run makes the same problem of it. */
 export type ProblemSpec =
   | { readonly kind: 'births' | 'weather'; readonly window: number; readonly horizon: number }
-  | {
-      readonly kind: 'csv';
-      readonly file: string;
-      readonly target: string;
-      readonly features: readonly string[];
-      readonly window: number;
-      readonly horizon: number;
-      /** Rows of one season; 0: none is known. */
-      readonly period: number;
-    }
+  | CsvSpec
   | { readonly kind: 'occupancy'; readonly window: number }
   | { readonly kind: 'digits' }
   | { readonly kind: TaskName; readonly window: number };
@@ -57,10 +67,8 @@ export async function makeProblem(spec: ProblemSpec, seed: number): Promise<Prob
       return packaged(await loadBirths(), spec);
     case 'weather':
       return packaged(await loadWeather(), spec);
-    case 'csv': {
-      const table = await readCsv(spec.file, { columns: seriesColumns(spec) });
-      return forecast(tableSeries(table, spec), spec, spec.period, `${spec.file}, ${spec.target}`);
-    }
+    case 'csv':
+      return forecast(await csvSeries(spec.file, spec), spec, spec.period, `${spec.file}, ${spec.target}`);
     case 'occupancy':
       return occupancy(spec, seed);
     case 'digits':
@@ -92,7 +100,6 @@ async function forecast(raw: Series, spec: ProblemSpec, period: number, label: s
     });
   const { buffer, byteOffset, byteLength } = raw.values;
   const digest = await sha256(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
-  const seasonal = period > 0 ? [{ name: 'seasonal-naive', ...seasonalNaive(test!, period) }] : [];
   return {
     sets: {
       ...{ training, validation: validation! },
@@ -100,14 +107,37 @@ async function forecast(raw: Series, spec: ProblemSpec, period: number, label: s
       description: { standardisation: standardiser.toJSON() },
     },
     test: test!,
-    baselines: [{ name: 'persistence', ...persistence(test!) }, ...seasonal].map(({ name, meanSquared }) => ({
-      name,
-      loss: meanSquared,
-    })),
+    baselines: forecastBaselines(test!, period),
     description: `${label}: ${raw.window} steps of ${training.features} features in, ${raw.horizon} ahead out; ${training.count} windows to learn from, ${validation!.count} for validation, ${test!.count} for the test`,
-    tell: (loss) => `rmse ${(Math.sqrt(loss) * std).toPrecision(4)}`,
+    tell: tellRmse(std),
   };
 }
+
+/** Another file with the columns of a saved run: all its windows, standardised as that run's training rows were. */
+export async function otherCsv(file: string, spec: CsvSpec, standardiser: Standardiser): Promise<Problem> {
+  const raw = await csvSeries(file, spec);
+  const test = new SeriesWindows({ ...raw, values: standardiser.transform(raw.values) });
+  return {
+    sets: { training: test, validation: test, identity: { spec } },
+    test,
+    baselines: forecastBaselines(test, spec.period),
+    description: `${file}, ${spec.target}: ${test.steps} steps of ${test.features} features in, ${spec.horizon} ahead out; ${test.count} windows for the test, standardised as in training`,
+    tell: tellRmse(standardiser.std[raw.targetColumn]!),
+  };
+}
+
+const csvSeries = async (file: string, spec: CsvSpec): Promise<Series> =>
+  tableSeries(await readCsv(file, { columns: seriesColumns(spec) }), spec);
+
+/** @param period Rows of one season; 0: none is known. */
+function forecastBaselines(test: SeriesWindows, period: number): Baseline[] {
+  const simple = { name: 'persistence', loss: persistence(test).meanSquared };
+  if (period === 0) return [simple];
+  return [simple, { name: 'seasonal-naive', loss: seasonalNaive(test, period).meanSquared }];
+}
+
+/** In the unit of a series that was divided by `std`. */
+const tellRmse = (std: number) => (loss: number) => `rmse ${(Math.sqrt(loss) * std).toPrecision(4)}`;
 
 /** Sequences for validation, and for the test; and of those trained on, how many the rates are guessed from. */
 const TRAFFIC_SEQUENCES = 2000;

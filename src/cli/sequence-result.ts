@@ -20,12 +20,23 @@ export interface TestResult {
 /** @throws KronogradError CHECKPOINT when the checkpoint is of another model or of other data, MEMORY */
 export async function testSequences(
   backend: Backend,
+  loaded: LoadedCheckpoint,
+  config: SequenceTrainConfig,
+  data: SequenceData,
+  problem: Problem,
+): Promise<TestResult> {
+  requireContinuation(loaded.checkpoint, config, data, loaded.folder);
+  return scoreSequences(backend, loaded, config, data, problem);
+}
+
+/** The same of data that the checkpoint need not be of. @throws KronogradError CHECKPOINT for another model's, MEMORY */
+export async function scoreSequences(
+  backend: Backend,
   { checkpoint, folder }: LoadedCheckpoint,
   config: SequenceTrainConfig,
   data: SequenceData,
   { test }: Problem,
 ): Promise<TestResult> {
-  requireContinuation(checkpoint, config, data, folder);
   const model = data.model(config);
   const weights = flatWeights(model, checkpoint.weights, folder);
   using evaluator = data.evaluator(backend, model, config);

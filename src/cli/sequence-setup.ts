@@ -1,5 +1,6 @@
 /** What `train` is about to do with sequences: a preset, a CSV or a config file, or a run that goes on. */
 import { resolve } from 'node:path';
+import { Standardiser } from '../data/standardise.js';
 import { KronogradError } from '../errors.js';
 import { isRecord } from '../interop/json.js';
 import { requireInteger, requireText } from '../ranges.js';
@@ -12,7 +13,7 @@ import {
   type SequenceTrainConfigInput,
 } from '../train/sequence-config.js';
 import { isConfigFile, readConfigFile } from './config-file.js';
-import { makeProblem, type Problem, type ProblemSpec } from './problems.js';
+import { makeProblem, otherCsv, type Problem, type ProblemSpec } from './problems.js';
 import { configOf, flagOf, optionName, type TrainOptions } from './train-options.js';
 
 interface SequencePreset {
@@ -126,15 +127,42 @@ async function resumeSequences(options: TrainOptions): Promise<SequenceSetup | n
  */
 export async function savedSequences(
   resumed: LoadedCheckpoint,
-  changes: SequenceTrainConfigInput = {},
-  where?: (key: string) => string,
+  changes?: SequenceTrainConfigInput,
+  where?: Where,
 ): Promise<SavedSequences | null> {
+  const run = savedRun(resumed, changes, where);
+  return run && { ...run, problem: await problemOf(run.spec, run.config), resumed };
+}
+
+/**
+ * The same with another CSV file in the place of the one that the run was on, which need not be there any more.
+ * @throws KronogradError OPTION for a run on anything but a CSV, and what reading the data throws
+ */
+export async function savedForecasts(
+  resumed: LoadedCheckpoint,
+  csv: string,
+  where: string,
+): Promise<SavedSequences> {
+  const run = savedRun(resumed);
+  if (run?.spec.kind !== 'csv')
+    throw new KronogradError('OPTION', `${where} is for models of a CSV`, {
+      where,
+      fix: `leave it out: ${resumed.folder} was trained on ${run === null ? 'a text' : run.spec.kind}`,
+    });
+  const standardiser = Standardiser.fromJSON(resumed.checkpoint.config.standardisation, resumed.folder);
+  return { ...run, problem: await otherCsv(csv, run.spec, standardiser), resumed };
+}
+
+function savedRun(
+  resumed: LoadedCheckpoint,
+  changes: SequenceTrainConfigInput = {},
+  where?: Where,
+): Pick<SequenceSetup, 'config' | 'spec'> | null {
   const spec = savedSpec(resumed);
   if (spec === null) return null;
   const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs', 'heads', 'recompute', 'lossSteps');
   const saved = Object.fromEntries(keys.map((key) => [key, resumed.checkpoint.config[key]]));
-  const config = resolveSequenceConfig(overlayConfig(saved, changes), where);
-  return { config, spec, problem: await problemOf(spec, config), resumed };
+  return { config: resolveSequenceConfig(overlayConfig(saved, changes), where), spec };
 }
 
 const KINDS = new Set<string>(['csv', ...Object.values(SEQUENCE_PRESETS).map(({ spec }) => spec.kind)]);

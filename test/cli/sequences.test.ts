@@ -271,6 +271,38 @@ describe('eval', () => {
     expect(baseline).toMatchObject({ event: 'baseline', name: 'no memory', accuracy: 0.25, beaten: false });
   });
 
+  test('of another series: standardised by what the checkpoint says, without the file it was trained on', async () => {
+    const folder = await mkdtemp(join(root, 'other-'));
+    const [own, other] = [join(folder, 'own.csv'), join(folder, 'other.csv')];
+    await writeFile(own, await readFile(csv));
+    await train('--csv', own, '--target', 'y', '--features', 'y, z', '--window', '10', '--steps', '30');
+    // The rows of the test part, and before them the columns in another order and unknown ones.
+    const rows = (await readFile(csv, 'utf8')).split('\n').slice(256);
+    const moved = rows.map((row) => row.split(',')).map(([day, y, z]) => `${z},${day},${y}`);
+    await writeFile(other, ['z,when,y', ...moved].join('\n'));
+    const { out: inside } = await evaluate('--json');
+    await rm(own);
+    const { out: alone, err } = await evaluate('--csv', other, '--json');
+    expect(err).toBe('');
+    const loss = (told: string) => JSON.parse(told.split('\n')[0]!).testLoss as number;
+    // By its own rows' mean and deviation, these numbers would be others.
+    expect(loss(alone)).toBe(loss(inside));
+    expect((await evaluate('--csv', other)).out).toMatch(
+      /other\.csv, y: .* 35 windows .*standardised as in training/,
+    );
+    // Fewer windows than a batch holds are enough.
+    await writeFile(other, ['z,when,y', ...moved.slice(0, 11)].join('\n'));
+    expect((await evaluate('--csv', other)).out).toMatch(/baseline {4}persistence: rmse/);
+    await writeFile(other, ['z,when,y', ...moved.slice(0, 10)].join('\n'));
+    expect((await evaluate('--csv', other)).err).toMatch(/^DATA: a window of 10 steps/);
+    expect((await evaluate('--csv', csv.replace('waves', 'none'))).err).toMatch(/^STORAGE: /);
+  });
+
+  test('--csv is for models of a CSV', async () => {
+    await train('parity', '--steps', '2');
+    expect((await evaluate('--csv', csv)).err).toMatch(/^OPTION: --csv is for models of a CSV/);
+  });
+
   test('refuses what another version was trained on', async () => {
     await train('parity', '--steps', '2');
     const { checkpoint } = await loadCheckpoint(out);
