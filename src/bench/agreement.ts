@@ -1,6 +1,6 @@
 /** Whether the contenders do the same work: their losses, step by step, from the same weights and batch. */
 import { KronogradError } from '../errors.js';
-import type { Contender } from './contender.js';
+import { type Contender, failureOf } from './contender.js';
 
 /**
  * Relative. Float32 sums in another order differ by some 1e-7 over 50 steps, and the approximations of exp and tanh
@@ -17,6 +17,8 @@ export interface Agreement {
   readonly lossError: number | null;
   /** Steps compared, the first included. */
   readonly steps: number;
+  /** What ended the contender's steps early, such as a lost device. */
+  readonly failure: KronogradError | null;
 }
 
 export interface AgreementOptions {
@@ -26,7 +28,7 @@ export interface AgreementOptions {
 }
 
 /**
- * Moves every contender, fresh from its first step, on by single steps.
+ * Moves every contender, fresh from its first step, on by single steps. One that fails is not compared.
  * @throws KronogradError DATA when a loss is off, with the engine and the step: its time would mean nothing.
  */
 export async function compareLosses(
@@ -34,21 +36,28 @@ export async function compareLosses(
   { steps, milliseconds }: AgreementOptions,
 ): Promise<Agreement[]> {
   const all: (number | null)[][] = [];
+  const failures: (KronogradError | null)[] = [];
   for (const contender of contenders) {
-    const losses = [await contender.loss()];
-    let spent = 0;
-    while (losses[0] !== null && losses.length < steps && (losses.length < 2 || spent < milliseconds)) {
-      spent += await contender.run(1);
-      losses.push(await contender.loss());
-    }
+    const losses: (number | null)[] = [];
     all.push(losses);
+    failures.push(
+      await failureOf(async () => {
+        losses.push(await contender.loss());
+        let spent = 0;
+        while (losses[0] !== null && losses.length < steps && (losses.length < 2 || spent < milliseconds)) {
+          spent += await contender.run(1);
+          losses.push(await contender.loss());
+        }
+      }),
+    );
   }
   // Everyone is held against whoever did the most steps: our own first backend, where it is no slower than
   // others.
-  const longest = Math.max(...all.map(({ length }) => length));
-  const r = all.findIndex(({ length }) => length === longest);
+  const longest = Math.max(...all.map(({ length }, c) => (failures[c] === null ? length : 0)));
+  const r = all.findIndex(({ length }, c) => failures[c] === null && length === longest);
   return contenders.map((contender, c) => {
-    if (all[c]![0] === null) return { lossError: null, steps: 0 };
+    const failure = failures[c]!;
+    if (failure !== null || all[c]![0] === null) return { lossError: null, steps: 0, failure };
     let worst = 0;
     all[c]!.forEach((loss, n) => {
       const expected = all[r]![n]!;
@@ -56,7 +65,7 @@ export async function compareLosses(
       if (!(error <= LOSS_TOLERANCE)) throw disagreement(n, [contender, loss!], [contenders[r]!, expected]);
       worst = Math.max(worst, error);
     });
-    return { lossError: worst, steps: all[c]!.length };
+    return { lossError: worst, steps: all[c]!.length, failure };
   });
 }
 

@@ -1,3 +1,5 @@
+import { KronogradError } from '../errors.js';
+
 /** One engine on one backend, doing one piece of work again and again: what is timed. */
 export interface Contender extends Disposable {
   /** `kronograd`, `naive loop`, or a peer's name with its version. */
@@ -23,6 +25,18 @@ export interface ContenderFacts {
   readonly firstStepMs: number;
   /** Where the time to the first step begins. */
   readonly firstStepFrom: 'process start' | 'compile start';
+}
+
+/** What a contender's work failed with, such as a lost device: not the end of the others. Null when it did not. */
+export async function failureOf(work: () => Promise<void>): Promise<KronogradError | null> {
+  try {
+    await work();
+    return null;
+  } catch (error) {
+    // Any other is a mistake of this program.
+    if (error instanceof KronogradError) return error;
+    throw error;
+  }
 }
 
 /** `maxRSS` is in kilobytes. */

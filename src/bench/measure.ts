@@ -2,8 +2,8 @@
  * Timing side by side: the contenders take turns, a block of steps each, so that whatever else the machine is
  * doing meets all of them alike. A block is timed to completion.
  */
-import { KronogradError } from '../errors.js';
-import type { Contender } from './contender.js';
+import type { KronogradError } from '../errors.js';
+import { type Contender, failureOf } from './contender.js';
 
 export interface Timing {
   /** Of the milliseconds per step of each block. */
@@ -56,15 +56,22 @@ interface Lane {
 /**
  * Times every contender for about `seconds`, after a warm-up. One that fails, such as by a lost device, leaves the others
  * their time.
+ * @param failures of contenders that have failed already and get no more time.
  * @returns what was measured, in the contenders' order.
  */
-export async function measureEach(contenders: readonly Contender[], seconds: number): Promise<Measured[]> {
-  const lanes = contenders.map(
-    (contender): Lane => ({ contender, steps: 1, times: [], spent: 0, failure: null }),
-  );
+export async function measureEach(
+  contenders: readonly Contender[],
+  seconds: number,
+  failures: readonly (KronogradError | null)[] = [],
+): Promise<Measured[]> {
+  const lanes = contenders.map((contender, c): Lane => {
+    const failure = failures[c] ?? null;
+    return { contender, steps: 1, times: [], spent: 0, failure };
+  });
   const blockMs = (seconds * 1000) / BLOCKS;
   for (const lane of lanes)
-    await attempt(lane, async ({ contender }) => {
+    lane.failure ??= await failureOf(async () => {
+      const { contender } = lane;
       const once = await contender.run(1);
       // What is quick warms up for a whole block and is looked at again: the first steps are slow.
       const ms = once < blockMs ? await perStep(contender, stepsOfBlock(blockMs / 2, once)) : once;
@@ -79,7 +86,8 @@ export async function measureEach(contenders: readonly Contender[], seconds: num
   for (let round = 0; turn.length > 0; round++) {
     // Forwards and backwards, so that nobody always follows the same neighbour.
     for (const lane of round % 2 === 0 ? turn : turn.reverse())
-      await attempt(lane, async ({ contender, steps, times }) => {
+      lane.failure = await failureOf(async () => {
+        const { contender, steps, times } = lane;
         const ms = await contender.run(steps);
         times.push(ms / steps);
         lane.spent += ms;
@@ -98,16 +106,6 @@ export async function measure(contenders: readonly Contender[], seconds: number)
     if (failure !== null) throw failure;
     return timing!;
   });
-}
-
-/** A typed failure ends the lane; any other is a mistake of this program. */
-async function attempt(lane: Lane, work: (lane: Lane) => Promise<void>): Promise<void> {
-  try {
-    await work(lane);
-  } catch (error) {
-    if (!(error instanceof KronogradError)) throw error;
-    lane.failure = error;
-  }
 }
 
 const perStep = async (contender: Contender, steps: number) => (await contender.run(steps)) / steps;

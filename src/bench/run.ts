@@ -62,7 +62,8 @@ export async function runWork(
   for (const other of (await options.others?.(work)) ?? []) enter(other);
 
   const agreements = await compareLosses(contenders, options.agreement);
-  const measured = await measureEach(contenders, options.seconds);
+  const failures = agreements.map(({ failure }) => failure);
+  const measured = await measureEach(contenders, options.seconds, failures);
   const peakRssBytes: number[] = [];
   for (const contender of contenders) peakRssBytes.push(await contender.peakRssBytes());
   // Only now, for their memory and their kernels are no part of the work.

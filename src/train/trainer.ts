@@ -65,7 +65,8 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
   }
 
   /**
-   * A new run, its parameters drawn from the configuration's seed.
+   * A new run, its parameters drawn from the configuration's seed. Where storing every step does not fit the device, its
+   * `config` has become one with `recompute`.
    * @throws KronogradError MEMORY when it does not fit the device.
    */
   static async create<Data extends TrainingData>(

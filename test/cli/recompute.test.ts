@@ -42,6 +42,17 @@ describe.each(['text', 'sequences'])('a run on %s', (kind) => {
   });
 });
 
+test.each([
+  [[], undefined],
+  [['--no-recompute'], false],
+])('with the options %j the choice is %s', async (options, recompute) => {
+  const [out, text] = [join(root, `plain${options.length}`), join(root, 'plain.txt')];
+  await writeFile(text, FOX);
+  const told = await train('--text', text, '--unroll', '16', ...TINY, ...options, '--out', out);
+  expect(told).not.toContain('again');
+  expect((await loadCheckpoint(out)).checkpoint.config.recompute).toBe(recompute);
+});
+
 test('a run that has no room to store its steps says that it computes them again', async () => {
   const { config, data } = await prepare({ layers: 2, batch: 2, unroll: 64, hidden: 16 });
   const { between } = scarcity(config, data);

@@ -100,6 +100,21 @@ describe('attention and head', () => {
     expect(moved).toBeLessThan(0.63);
   });
 
+  erratum(
+    "HSK, section 2.1: the softmax's denominator runs over the classes, not to the number of scores",
+    { table: 'no figure' },
+    () => {
+      const upTo = (terms: (t: number) => number) =>
+        net.Omega.map((logits, i) => {
+          const e = map(logits, Math.exp);
+          const total = e.slice(0, terms(i + 1)).reduce((a, b) => a + b);
+          return scale(e, 1 / total);
+        });
+      // Step t has t scores: with as many terms as classes the two agree by chance.
+      return { truth: yhat, printed: upTo((t) => t), corrected: upTo(() => params.c.length) };
+    },
+  );
+
   erratum('HSK (8): y_i (1 - y_j) where y_i (delta_ij - y_j) belongs', { table: 2.7 }, () => {
     const p = yhat[0]!;
     return {

@@ -1,7 +1,7 @@
 /** Sherstinsky, section VII: the Augmented LSTM. Window L = 3, d_x = 3, d_s = 5, d_v = 2 unless said otherwise. */
 import { describe, expect, it } from 'vitest';
 import { augmentedLstm as cell } from '../../src/cells/augmented-lstm.js';
-import { gradients } from './support/engine.js';
+import { gradients, jacobian, type Steps, valuesOf } from './support/engine.js';
 import { erratum, together } from './support/erratum.js';
 import {
   ALL_GATES,
@@ -14,7 +14,19 @@ import {
   R,
   WINDOW,
 } from './support/lstm.js';
-import { Draw, had, mv, off, ShapeError, type Stack, sum, times } from './support/matrix.js';
+import {
+  Draw,
+  diag,
+  had,
+  type Matrix,
+  map,
+  mv,
+  off,
+  ShapeError,
+  type Stack,
+  sum,
+  times,
+} from './support/matrix.js';
 
 const net = augmentedLstm(41);
 const truth = gradients(net.case);
@@ -42,6 +54,45 @@ describe('backward pass', () => {
       printed: () => augmentedGradients(net, back, asPrinted).gradients.b_cu!,
       corrected: exact.b_cu!,
     }),
+  );
+
+  erratum(
+    'Sherstinsky (219)(226), middle: dr/dq and du/dg_cx where dq/dr and da_du/dg_cx belong',
+    { table: 'no figure' },
+    () => {
+      const { params } = augmentedLstm(44, 5).case;
+      const draw = new Draw(45);
+      const state = { s: draw.matrix(1, 5), v: draw.matrix(1, 5) };
+      const { W_y, b_y, ...weights } = params;
+      const one = Object.fromEntries(
+        Object.entries(weights).map(([name, W]) => [name, name.startsWith('Wx_') ? W.slice(0, 1) : W]),
+      );
+      const given = { cell: cell(), x: draw.stack(1, 1, 3), state, params: one };
+      const at =
+        (name: string) =>
+        ({ at }: Steps) =>
+          at[1]![name]!;
+      const seen = valuesOf(
+        given,
+        Object.fromEntries(['g_cr', 'xi_du', 'u'].map((name) => [name, at(name)])),
+      );
+      const [g_cr, xi, u] = ['g_cr', 'xi_du', 'u'].map((name) => (seen[name] as Matrix)[0]!);
+      const slope = map(u!, (value) => 1 - value * value);
+      return [
+        {
+          what: '(219)',
+          truth: jacobian(given, at('q'), at('r')),
+          printed: diag(map(g_cr!, (g) => 1 / g)),
+          corrected: diag(g_cr!),
+        },
+        {
+          what: '(226)',
+          truth: jacobian(given, at('a_du'), at('g_cx')),
+          printed: diag(had(slope, xi!)),
+          corrected: diag(xi!),
+        },
+      ];
+    },
   );
 
   erratum('Sherstinsky (246): dE/dW_xdu[l] lacks the factor g_cx', { table: 0.95 }, () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { vanillaLstm as cell } from '../../src/cells/vanilla-lstm.js';
 import { dataGradients, gradients, jacobian, type Steps, valuesOf } from './support/engine.js';
 import { erratum, together } from './support/erratum.js';
-import { asPrinted, GATES, outerSum, vanillaGradients, vanillaLstm, type Ways } from './support/lstm.js';
+import { asPrinted, GATES, K, outerSum, vanillaGradients, vanillaLstm, type Ways } from './support/lstm.js';
 import {
   add,
   ascending,
@@ -31,6 +31,22 @@ const net = vanillaLstm(56);
 const truth = gradients(net.case);
 const exact = vanillaGradients(net);
 const W = net.weights;
+
+describe('forward pass', () => {
+  erratum('Sherstinsky, text of (105): v[n-1] replaces r[n-1], not r[n]', { table: 'no figure' }, () => {
+    const Wx = W.Wx_du!;
+    const b = net.case.params.b_du as Vector;
+    /** u[n] of v[n - back]; the state before the first step is at index 0. */
+    const u = (back: number) =>
+      times(K - 1, (i) =>
+        net.x[i + 1]!.map((x, j) =>
+          map(add(mv(Wx, x), mv(W.Wv_du!, net.v[i + 2 - back]![j]!), b), Math.tanh),
+        ),
+      );
+    // With v[n-1] for r[n], the r[n-1] of the standard RNN becomes v[n-2].
+    return { truth: net.seen.u.slice(1), printed: u(2), corrected: u(1) };
+  });
+});
 
 describe('backward pass', () => {
   erratum(

@@ -247,6 +247,29 @@ describe('from continuous time', () => {
   });
 });
 
+describe('segments', () => {
+  erratum(
+    'Sherstinsky (67), second line: r~[n+j-1] and x~[n+j] shift the index of a segment twice',
+    { table: 'no figure' },
+    () => {
+      const net = rnn(false, 38);
+      const { W_r, W_x, theta_s } = net.case.params as { W_r: Matrix; W_x: Matrix; theta_s: Vector };
+      const j = 2; // where the segment begins: s~[n] = s[n+j], and so on
+      const s = (n: number) => net.s[n + j + 1]!;
+      const step = (n: number, shift: number) =>
+        s(n - 1 + shift).map((row, i) =>
+          add(mv(W_r, map(row, Math.tanh)), mv(W_x, net.X[n + j + shift]![i]!), theta_s),
+        );
+      const segment = [0, 1];
+      return {
+        truth: segment.map((n) => s(n)),
+        printed: segment.map((n) => step(n, j)),
+        corrected: segment.map((n) => step(n, 0)),
+      };
+    },
+  );
+});
+
 describe('data', () => {
   erratum('Sherstinsky (118)-(120): a constant feature is divided by 0', { table: Infinity }, () => {
     const draw = new Draw(36);
