@@ -56,6 +56,7 @@ export function lineChart({ title, x, y, series, legend = 'right' }: LineChart):
   const middle = { x: (PLOT.left + PLOT.right) / 2, y: (PLOT.top + PLOT.bottom) / 2 };
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" fill="#222">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
     `<text x="${WIDTH / 2}" y="26" text-anchor="middle" font-size="16">${escaped(title)}</text>`,
     ...axes.x.ticks.map((tick) => verticalTick(horizontal(axes.x, tick), tickText(tick))),
