@@ -48,12 +48,12 @@ async function runsInProcess(problemNumber: number): Promise<Run[]> {
 
 const machine = `${cpus()[0]!.model}, ${cpus().length} processors, Node ${process.versions.node}; load average ${loadavg()[0]!.toFixed(1)} when it began`;
 
-/** Table and charts of what has been run. */
+/** Tables of what has been run, and charts of the RNN, on which optimizers differ most. */
 async function write(races: readonly Race[]): Promise<void> {
   await mkdir(values.out, { recursive: true });
   const at = (suffix: string) => join(values.out, `${values.name}${suffix}`);
-  const charts = races.filter(({ id }) => id.steps === 50);
-  const names = charts.map(({ id }) => `-${id.task}-${id.cell}.svg`);
+  const charts = races.filter(({ id }) => id.cell === 'rnn');
+  const names = charts.map(({ id }) => `-${id.task}-${id.steps}.svg`);
   for (const [i, each] of charts.entries()) await writeFile(at(names[i]!), chart(each));
   const text = [
     `# Second order beside first order, ${values.seconds} s a run`,
