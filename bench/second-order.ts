@@ -1,5 +1,5 @@
 /**
- * Hessian-free optimisation and L-BFGS beside Adam and SGD on long memory tasks, on the CPU backend with one thread:
+ * Hessian-free optimisation, L-BFGS and K-FAC beside Adam and SGD on long memory tasks, on the CPU backend with one thread:
  * `npm run bench:second-order [-- --seconds 20 --out FOLDER]`. Each problem runs in a process of its own, two at a time.
  */
 import { execFile } from 'node:child_process';
