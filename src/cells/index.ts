@@ -35,22 +35,26 @@ const all: readonly Cell[] = [
 ];
 
 const MULTI_HEAD = 'multi-head-lstm';
+const AUGMENTED = 'augmented-lstm';
 
 export const cells: Readonly<Record<string, Cell>> = Object.fromEntries(all.map((cell) => [cell.name, cell]));
 
 export interface CellOptions {
   /** Of `multi-head-lstm`; its own default unless given. */
   readonly heads?: number | undefined;
+  /** L of `augmented-lstm`: a step sees x[n], ..., x[n + L - 1]; 1 unless given. */
+  readonly contextWindow?: number | undefined;
 }
 
-/** @throws KronogradError OPTION for an unknown name, and for heads of a cell that has none. */
-export function cellNamed(name: string, { heads }: CellOptions = {}): Cell {
+/** @throws KronogradError OPTION for an unknown name, and for heads or a context window of a cell that has none. */
+export function cellNamed(name: string, { heads, contextWindow }: CellOptions = {}): Cell {
   if (heads !== undefined) {
     if (name === MULTI_HEAD) return multiHeadLstm({ heads });
-    throw new KronogradError('OPTION', `the cell '${name}' has no heads`, {
-      where: 'heads',
-      fix: `leave it out, or use ${MULTI_HEAD}`,
-    });
+    throw hasNone(name, 'heads', 'heads', MULTI_HEAD);
+  }
+  if (contextWindow !== undefined) {
+    if (name === AUGMENTED) return augmentedLstm({ window: contextWindow });
+    throw hasNone(name, 'context window', 'contextWindow', AUGMENTED);
   }
   const cell = Object.hasOwn(cells, name) ? cells[name] : undefined;
   if (cell === undefined)
@@ -60,3 +64,9 @@ export function cellNamed(name: string, { heads }: CellOptions = {}): Cell {
     });
   return cell;
 }
+
+const hasNone = (name: string, what: string, where: string, instead: string): KronogradError =>
+  new KronogradError('OPTION', `the cell '${name}' has no ${what}`, {
+    where,
+    fix: `leave it out, or use ${instead}`,
+  });

@@ -160,7 +160,9 @@ function savedRun(
 ): Pick<SequenceSetup, 'config' | 'spec'> | null {
   const spec = savedSpec(resumed);
   if (spec === null) return null;
-  const keys = Object.keys(SEQUENCE_DEFAULTS).concat('epochs', 'heads', 'recompute', 'lossSteps');
+  const keys = Object.keys(SEQUENCE_DEFAULTS).concat(
+    ...['epochs', 'heads', 'projection', 'contextWindow', 'recompute', 'lossSteps'],
+  );
   const saved = Object.fromEntries(keys.map((key) => [key, resumed.checkpoint.config[key]]));
   return { config: resolveSequenceConfig(overlayConfig(saved, changes), where), spec };
 }

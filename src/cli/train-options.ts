@@ -21,6 +21,8 @@ export interface TrainOptions {
   readonly cell?: string;
   readonly heads?: number;
   readonly hidden?: number;
+  readonly projection?: number;
+  readonly contextWindow?: number;
   readonly layers?: number;
   readonly batch?: number;
   readonly unroll?: number;
@@ -81,6 +83,12 @@ export function addTrainOptions(command: Command): Command {
   command.option('--cell <name>', `the recurrent cell: ${CELLS.join(', ')}`);
   number('--heads', 'n', 'heads of multi-head-lstm');
   number('--hidden', 'n', 'units of each layer');
+  number('--projection', 'n', "features of each layer's projected output, with lstm and augmented-lstm");
+  number(
+    '--context-window',
+    'l',
+    'inputs that augmented-lstm sees at once: of its step, and of those after it',
+  );
   number('--layers', 'n', 'recurrent layers, stacked');
   number('--batch', 'n', 'places of the text read side by side');
   number('--unroll', 't', 'characters that the gradient is propagated back through');

@@ -6,10 +6,11 @@ import {
   runStep,
   type StepChanges,
 } from '../cells/cell.js';
-import { cellNamed } from '../cells/index.js';
+import { type CellOptions, cellNamed } from '../cells/index.js';
+import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import type { Shape, Value } from '../program/program.js';
-import { requireNumber } from '../ranges.js';
+import { refused, requireNumber } from '../ranges.js';
 import {
   type Dropout,
   drop,
@@ -56,22 +57,38 @@ export interface RecurrentConfig {
 /** What a model lets choose of its recurrent layers. */
 export interface RecurrentOptions
   extends Noise,
-    Pick<RecurrentConfig, 'hidden' | 'layers' | 'clipAccumulations' | 'recompute'> {
+    CellOptions,
+    Pick<RecurrentConfig, 'hidden' | 'layers' | 'projection' | 'clipAccumulations' | 'recompute'> {
   /** By its name in `src/cells/index.ts`. */
   readonly cell: string;
-  /** Of `multi-head-lstm`, which has 4 unless given. */
-  readonly heads?: number | undefined;
 }
 
-/** @throws KronogradError OPTION for an unknown cell, and for heads of a cell that has none. */
+/**
+ * @throws KronogradError OPTION for an unknown cell, for heads, a context window or a projection of a cell that has none,
+ * and for a projection to more features than there are units.
+ */
 export function recurrentConfig(
   options: RecurrentOptions,
-  sizes: Pick<RecurrentConfig, 'input' | 'bidirectional' | 'projection'>,
+  sizes: Pick<RecurrentConfig, 'input' | 'bidirectional'>,
 ): RecurrentConfig {
-  const { cell, heads, hidden, layers, recurrentDropout = 0, zoneout = 0 } = options;
+  const { hidden, layers, projection = 0, recurrentDropout = 0, zoneout = 0 } = options;
+  const cell = cellNamed(options.cell, options);
+  requireProjection(cell, { input: sizes.input, hidden, projection });
   const { clipAccumulations = 0, recompute = false } = options;
   const bptt = { recurrentDropout, zoneout, clipAccumulations, recompute };
-  return { cell: cellNamed(cell, { heads }), ...sizes, hidden, layers, ...bptt };
+  return { cell, ...sizes, hidden, layers, projection, ...bptt };
+}
+
+function requireProjection(cell: Cell, sizes: CellSizes): void {
+  const { hidden, projection } = sizes;
+  if (projection === 0) return;
+  const parameters = (each: CellSizes) => Object.keys(cell.parameters(each)).length;
+  if (parameters(sizes) === parameters({ ...sizes, projection: 0 }))
+    throw new KronogradError('OPTION', `the cell '${cell.name}' has no projection`, {
+      where: 'projection',
+      fix: 'leave it out, or use lstm or augmented-lstm',
+    });
+  if (projection > hidden) throw refused(projection, 'projection', `an integer up to ${hidden}, the units`);
 }
 
 export interface RecurrentInputs {

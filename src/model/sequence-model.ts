@@ -28,8 +28,6 @@ export interface SequenceModelConfig extends SequenceTargets, RecurrentOptions {
   /** Steps are classes, fed as one-hot vectors. */
   readonly oneHot?: boolean;
   readonly bidirectional?: boolean;
-  /** Features of the projected output of each layer; 0 or absent: no projection. */
-  readonly projection?: number;
   /**
    * Whether the head reads, instead of the last layer's output, what that attends to among its outputs so far. With one
    * layer of `naumov-rnn` this is the attention RNN (HSK; math.md section 9).
@@ -57,7 +55,7 @@ export class SequenceModel implements Model {
    * that are no part of a sequence or of a model with one target.
    */
   constructor(readonly config: SequenceModelConfig) {
-    const { features, bidirectional = false, projection = 0, attention = false, carried = false } = config;
+    const { features, bidirectional = false, attention = false, carried = false } = config;
     if (attention && bidirectional)
       throw new KronogradError('OPTION', 'attention to the steps so far has one direction of time', {
         where: 'bidirectional',
@@ -73,7 +71,7 @@ export class SequenceModel implements Model {
         },
       );
     requireLossSteps(config);
-    this.#recurrent = recurrentConfig(config, { input: features, bidirectional, projection });
+    this.#recurrent = recurrentConfig(config, { input: features, bidirectional });
     this.isRandom = isRandom(config);
     this.parameters = new Parameters([
       ...recurrentSpecs(this.#recurrent),

@@ -40,6 +40,7 @@ export const MODEL_KEYS = [
   'cell',
   'heads',
   'hidden',
+  'projection',
   'layers',
   'embedding',
 ] as const satisfies (keyof TrainConfig)[];

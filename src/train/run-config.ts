@@ -26,6 +26,8 @@ export interface RunConfig {
   readonly heads?: number;
   /** Units of each layer. */
   readonly hidden: number;
+  /** Features that each layer's output is projected to, with `lstm` and `augmented-lstm`; without it, none. */
+  readonly projection?: number;
   /** Recurrent layers, stacked. */
   readonly layers: number;
   /** r: how many sequences, or places of a text, are read side by side. */
@@ -145,6 +147,7 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   cell: (value, where) => requireChoice(value, where, CELLS),
   heads: integer(WIDTH),
   hidden: integer(WIDTH),
+  projection: integer(WIDTH),
   layers: integer(LAYERS),
   batch: integer(LENGTH),
   steps: integer(COUNT),
@@ -214,8 +217,10 @@ export function resolveConfig<Config extends RunConfig>(
 
 /** The part of a configuration that makes the recurrent layers what they are. */
 export function recurrentOptions(config: RunConfig): RecurrentOptions {
-  const { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations, recompute } = config;
-  return { cell, heads, hidden, layers, recurrentDropout, zoneout, clipAccumulations, recompute };
+  const { cell, heads, hidden, projection, layers } = config;
+  const { recurrentDropout, zoneout, clipAccumulations, recompute } = config;
+  const sizes = { hidden, layers, ...(projection && { projection }) };
+  return { cell, heads, ...sizes, recurrentDropout, zoneout, clipAccumulations, recompute };
 }
 
 /** For runs without validation. @throws KronogradError OPTION */

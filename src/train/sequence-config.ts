@@ -5,6 +5,7 @@ import { refused, requireBoolean, requireChoice, requireInteger } from '../range
 import {
   type Checks,
   type ConfigInput,
+  integer,
   LENGTH,
   RUN_CHECKS,
   RUN_DEFAULTS,
@@ -24,6 +25,8 @@ export interface SequenceTrainConfig extends RunConfig {
   readonly network: (typeof NETWORKS)[number];
   /** Whether recurrent layers run in both directions of time. */
   readonly bidirectional: boolean;
+  /** L of `augmented-lstm`: a step sees its input and the L - 1 that follow; without it, 1. */
+  readonly contextWindow?: number;
   /** Steps of the segments that sequences are cut into, one number for all or one for each; 0 for whole sequences. */
   readonly segmentLength: SegmentLengths;
   /** What a segment begins with: a state of zero, or the one that the segment before has left. */
@@ -52,6 +55,8 @@ export const SEQUENCE_MODEL_KEYS = [
   'cell',
   'heads',
   'hidden',
+  'projection',
+  'contextWindow',
   'layers',
   'bidirectional',
   'segmentState',
@@ -61,6 +66,7 @@ const CHECKS: Checks<SequenceTrainConfig> = {
   ...RUN_CHECKS,
   network: (value, where) => requireChoice(value, where, NETWORKS),
   bidirectional: requireBoolean,
+  contextWindow: integer(LENGTH),
   segmentLength: requireSegmentLength,
   segmentState: (value, where) => requireChoice(value, where, SEGMENT_STATES),
   lossSteps: requireLossSteps,

@@ -78,7 +78,8 @@ export class SequenceData implements TrainingData<SequenceSource> {
     if (network !== 'feed-forward') {
       const attention = network === 'attention';
       const carried = config.segmentState === 'carried';
-      const sizes = { features, bidirectional, attention, masked, carried };
+      const { contextWindow } = config;
+      const sizes = { features, bidirectional, attention, masked, carried, contextWindow };
       return new SequenceModel({ ...recurrentOptions(config), ...sizes, ...targets });
     }
     if (masked)

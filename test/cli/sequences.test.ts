@@ -159,6 +159,19 @@ describe('options of the recurrence', () => {
     expect((await newest()).slice(0, 2)).toEqual(whole.slice(0, 2));
   });
 
+  test('a projection and a context window, kept by the checkpoint', async () => {
+    const options = ['--cell', 'augmented-lstm', '--projection', '8', '--context-window', '3'];
+    expect((await train('adding', '--steps', '2', ...options)).err).toBe('');
+    const { checkpoint } = await loadCheckpoint(out);
+    expect(checkpoint.config).toMatchObject({ projection: 8, contextWindow: 3 });
+    expect(checkpoint.weights.get('augmented-lstm.Wx_du_l0')!.shape).toEqual([3, 32, 2]);
+    expect(checkpoint.weights.get('augmented-lstm.W_qdr_l0')!.shape).toEqual([8, 32]);
+    expect((await train('--resume', '--steps', '3')).err).toBe('');
+    expect((await train('--resume', '--steps', '4', '--projection', '4')).err).toMatch(
+      /^CHECKPOINT: .*projection is 8/,
+    );
+  });
+
   test('steps of the loss: the symbols to be recalled alone, kept by the checkpoint', async () => {
     const recall = ['copy-memory', '--window', '3', '--schedule', 'constant', '--loss-steps', '9,13'];
     const { out: told, err } = await train(...recall, '--steps', '2');
@@ -361,6 +374,9 @@ describe('refusals', () => {
     [['parity', '--loss-steps', '6,5'], /^OPTION: --loss-steps\[0\] cannot be 6/],
     [['births', '--loss-steps', '1,2'], /^OPTION: the loss of one target for a whole sequence/],
     [['parity', '--loss-steps', '1,2', '--segment-length', '5'], /^OPTION: steps of the loss are counted in/],
+    [['parity', '--projection', '4'], /^OPTION: the cell 'gru' has no projection/],
+    [['parity', '--cell', 'lstm', '--projection', '33'], /^OPTION: projection cannot be 33/],
+    [['parity', '--context-window', '2'], /^OPTION: the cell 'gru' has no context window/],
     [['parity', '--heads', '4'], /^OPTION: the cell 'gru' has no heads/],
     [['parity', '--cell', 'multi-head-lstm', '--heads', '5'], /^OPTION: 32 units cannot be divided/],
     [['parity', '--clip-accumulations', '-1'], /^OPTION: --clip-accumulations cannot be -1/],
