@@ -1,4 +1,5 @@
 import { attentionRnn } from '../cells/attention-rnn.js';
+import { KronogradError } from '../errors.js';
 import { refused, requireChoice, requireInteger, requireNumber } from '../ranges.js';
 import {
   CELLS,
@@ -50,7 +51,7 @@ export const TEXT_CELLS = CELLS.filter((name) => name !== attentionRnn.name);
 
 const CHECKS: Checks<TrainConfig> = {
   ...RUN_CHECKS,
-  cell: (value, where) => requireChoice(value, where, TEXT_CELLS),
+  cell: requireTextCell,
   unroll: integer(LENGTH),
   embedding: requireEmbedding,
   validationFraction: (value, where) => requireNumber(value, where, { min: 0, max: 0.5 }),
@@ -83,6 +84,14 @@ export function overlayConfig(base: TrainConfigInput, changes: TrainConfigInput)
   if (changes.epochs !== undefined) delete merged.steps;
   for (const [key, value] of Object.entries(changes)) if (value !== undefined) merged[key] = value;
   return merged;
+}
+
+function requireTextCell(value: unknown, where: string): string {
+  if (value !== attentionRnn.name) return requireChoice(value, where, TEXT_CELLS);
+  throw new KronogradError('OPTION', `${value} is for sequences: a text has no first step to attend to`, {
+    where,
+    fix: 'choose another cell, or learn from a CSV or a preset of sequences',
+  });
 }
 
 function requireEmbedding(value: unknown, where: string): number | 'one-hot' {

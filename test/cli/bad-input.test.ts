@@ -98,6 +98,7 @@ describe('an option of train', () => {
   test.each([
     [['--hiden', '8'], "OPTION: unknown option '--hiden'"],
     [['--cell', 'quantum'], 'OPTION: --cell cannot be "quantum"'],
+    [['--cell', 'attention-rnn'], 'OPTION: attention-rnn is for sequences'],
     [['--hidden', '0'], 'OPTION: --hidden cannot be 0'],
     [['--hidden', '-1'], 'OPTION: --hidden cannot be -1'],
     [['--batch', 'NaN'], 'OPTION: --batch cannot be "NaN"'],
