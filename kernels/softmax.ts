@@ -7,6 +7,11 @@ import type { SoftmaxStage } from './stage.js';
 import { fillTemplate } from './template.js';
 import { powerOfTwoFrom } from './workgroups.js';
 
+/** A core that runs fewer invocations side by side gains nothing by lanes that read neighbours and wait for each other. */
+const WIDE = 32;
+/** Rows for each invocation that runs beside others, so that every core has enough without lanes. */
+const FILLED = 8;
+
 /** Rows of a workgroup and lanes of a row, of a few columns each: short rows share a workgroup of 64 invocations. */
 export function splitRows(
   rows: number,
@@ -16,7 +21,9 @@ export function splitRows(
   { columnsEach = 4, rowsOfBatch = rows } = {},
 ) {
   const most = share?.threads ?? Math.min(256, limits.maxComputeInvocationsPerWorkgroup);
-  let lanes = Math.min(powerOfTwoFrom(columns / columnsEach), most);
+  const filled = rows >= FILLED * limits.parallelInvocations;
+  const isWide = limits.coreInvocations >= WIDE || !filled;
+  let lanes = isWide ? Math.min(powerOfTwoFrom(columns / columnsEach), most) : 1;
   let rowsPerGroup = Math.min(powerOfTwoFrom(rows), Math.max(1, 64 / lanes));
   if (share !== undefined) {
     rowsPerGroup = Math.min(share.threads / lanes, share.tile?.rows ?? share.threads);
