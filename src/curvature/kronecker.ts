@@ -62,7 +62,7 @@ export function gaussNewtonSum(on: Builder, node: WeightNode, vectors: Value): V
  * M V + M'V for a vector V [m, n] or k of them, [k, m, n], zero where phi is no function of the node itself. M V is the
  * sum of v_s R{phi_s}', with phi moved by e = V phi; M'V is that of w_s phi_s', with w what V'v at phi pulls back to e.
  */
-export function recurrentTerms(on: Builder, node: WeightNode, vectors: Value): Value {
+function recurrentTerms(on: Builder, node: WeightNode, vectors: Value): Value {
   const back = backOf(on, node);
   if (back === null) return on.full(vectors.type.shape, 0);
   const [moved] = tangent(on, [node.seen], new Map([[node.perturbation, images(on, node, vectors)]]));
@@ -71,7 +71,7 @@ export function recurrentTerms(on: Builder, node: WeightNode, vectors: Value): V
 }
 
 /** H_W V for a vector V [m, n] or k of them, [k, m, n]: the sum and M + M' of it in one pass forwards and one back. */
-export function kroneckerHessian(on: Builder, node: WeightNode, vectors: Value): Value {
+function kroneckerHessian(on: Builder, node: WeightNode, vectors: Value): Value {
   const back = backOf(on, node);
   if (back === null) return kroneckerSum(on, node, vectors);
   const along = new Map([
@@ -162,7 +162,7 @@ export type KroneckerPart =
   | 'recurrent-terms';
 
 const PRODUCTS: Readonly<Record<KroneckerPart, (on: Builder, node: WeightNode, vectors: Value) => Value>> = {
-  hessian: (on, node, vectors) => on.add(kroneckerSum(on, node, vectors), recurrentTerms(on, node, vectors)),
+  hessian: kroneckerHessian,
   'hessian-sum': kroneckerSum,
   'gauss-newton': gaussNewtonSum,
   'recurrent-terms': recurrentTerms,
