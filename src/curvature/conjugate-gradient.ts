@@ -6,7 +6,7 @@
 import type { Tensor } from '../backend/backend.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
-import { requireInteger, requireNumber } from '../ranges.js';
+import { refused, requireInteger, requireNumber } from '../ranges.js';
 import { type CgReport, CgVectors } from './cg-vectors.js';
 import type { LinearOperator } from './linear-operator.js';
 import type { VectorSpace } from './vector-space.js';
@@ -83,17 +83,20 @@ export class ConjugateGradient implements Disposable {
     const { shift = 0, preconditioner, tolerance = 1e-10, progress = 0, keepEvery } = options;
     const { maxIterations = Math.max(this.size, 1), negativeCurvature = 'throw' } = options;
     requireInteger(maxIterations, 'maxIterations', { min: 1 });
+    requireNumber(shift, 'shift', {});
+    requireNumber(tolerance, 'tolerance', { min: 0 });
     requireNumber(progress, 'progress', { min: 0 });
     if (keepEvery !== undefined) requireNumber(keepEvery, 'keepEvery', { above: 1 });
     this.#requireFit(A);
     if (preconditioner) this.#requireFit(preconditioner);
+    if (b === x) throw refused('one tensor', 'b and x', 'two tensors: x is written while b is read');
 
     const vectors = this.#vectors;
     let report = await vectors.begin(A, b, x, shift, preconditioner);
     const target = tolerance * Math.sqrt(report.bb);
     const phis = [phiOf(report)];
     const iterates: Iterate[] = [];
-    let keepAt = 1;
+    const isKept = (iteration: number) => keepEvery !== undefined && isPower(iteration, keepEvery);
     const finish = async (stop: ConjugateGradientResult['stop']): Promise<ConjugateGradientResult> => {
       const iterations = phis.length - 1;
       if (keepEvery !== undefined && iterates.at(-1)?.iteration !== iterations)
@@ -122,10 +125,7 @@ export class ConjugateGradient implements Disposable {
       }
       phis.push(phiOf(report));
       const iteration = phis.length - 1;
-      if (keepEvery !== undefined && iteration >= keepAt) {
-        iterates.push(await this.#keep(x, iterates.length, iteration, phis));
-        while (keepAt <= iteration) keepAt = Math.max(keepAt + 1, Math.ceil(keepAt * keepEvery));
-      }
+      if (isKept(iteration)) iterates.push(await this.#keep(x, iterates.length, iteration, phis));
     }
   }
 
@@ -150,6 +150,10 @@ export class ConjugateGradient implements Disposable {
 
 /** x'A x / 2 - b'x, from the residual r = b - A x. */
 const phiOf = ({ xbr }: CgReport): number => -xbr / 2;
+
+/** Whether i = ceil(gamma^j) for some j = 0, 1, ..., the greatest with gamma^j at most i, up to rounding. */
+const isPower = (i: number, gamma: number): boolean =>
+  gamma ** Math.floor(Math.log(i) / Math.log(gamma) + 1e-9) > i - 1;
 
 /** Martens 2010, section 4.4, where i > k, phi(x_i) < 0 and (phi(x_i) - phi(x_{i-k})) / phi(x_i) < k epsilon. */
 function isSlow(phis: readonly number[], epsilon: number): boolean {
