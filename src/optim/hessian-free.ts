@@ -18,6 +18,7 @@ import type { Model } from '../model/model.js';
 import type { Builder } from '../program/builder.js';
 import { float } from '../program/program.js';
 import { requireInteger, requireNumber } from '../ranges.js';
+import { adaptedDamping, reductionRatio } from './damping.js';
 import { vectorsOf } from './memory.js';
 import { Objective } from './objective.js';
 import { firstSamples } from './part-of-batch.js';
@@ -61,7 +62,7 @@ export const HESSIAN_FREE_DEFAULTS: Required<Omit<HessianFreeOptions, 'curvature
 };
 
 /** Martens 2010, section 4.1: how lambda follows rho. */
-const DAMPING = { low: 1 / 4, high: 3 / 4, boost: 3 / 2, drop: 2 / 3 };
+const DAMPING = { boost: 3 / 2, drop: 2 / 3 };
 /** Martens 2010, section 4.6: spacing of the iterates that may be gone back to. */
 const KEEP_EVERY = 1.3;
 /** Martens 2010, section 4.7. */
@@ -73,7 +74,7 @@ export interface HessianFreeStep extends SecondOrderStep {
   /** Iterations of conjugate gradients, and how many of them made the step. */
   readonly cgIterations: number;
   readonly cgTaken: number;
-  /** rho: the reduction of the loss over that of q without damping. */
+  /** rho: the reduction of the loss over that of q without damping; NaN where q has none. */
   readonly reductionRatio: number;
   /** lambda after the step. */
   readonly damping: number;
@@ -139,15 +140,15 @@ export class HessianFree implements SecondOrderOptimizer {
     const found = await this.#solve(batch);
     const taken = await this.#bestIterate(batch, found, loss);
     const slope = await this.#space.dot(this.#gradient, taken.direction);
-    const reductionRatio = (taken.loss - loss) / (await this.#modelled(taken.direction, slope));
-    this.#adapt(reductionRatio);
+    const rho = reductionRatio(taken.loss - loss, await this.#modelled(taken.direction, slope));
+    this.#damping = adaptedDamping(this.#damping, rho, DAMPING);
     const distance = await this.#search(batch, taken, loss, slope);
     if (distance > 0) await this.#space.combine(distance, taken.direction, 1, this.#problem.theta);
     return {
       ...before,
       cgIterations: found.iterations,
       cgTaken: taken.iteration,
-      reductionRatio,
+      reductionRatio: rho,
       damping: this.#damping,
       distance,
     };
@@ -225,12 +226,6 @@ export class HessianFree implements SecondOrderOptimizer {
     this.#coefficients.structural = 0;
     await this.#curvature().apply(direction, this.#product);
     return slope + (await this.#space.dot(direction, this.#product)) / 2;
-  }
-
-  /** Levenberg and Marquardt's rule (Martens 2010, section 4.1). A loss that is not finite counts as no reduction. */
-  #adapt(rho: number): void {
-    if (!(rho >= DAMPING.low)) this.#damping *= DAMPING.boost;
-    else if (rho > DAMPING.high) this.#damping *= DAMPING.drop;
   }
 
   /** The first distance 1, 0.8, 0.64, ... with a sufficient decrease of the loss; 0 if there is none. */

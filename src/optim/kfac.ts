@@ -16,6 +16,7 @@ import type { Model } from '../model/model.js';
 import type { Builder } from '../program/builder.js';
 import { float, sizeOf, type Value } from '../program/program.js';
 import { requireBoolean, requireChoice, requireInteger, requireNumber } from '../ranges.js';
+import { adaptedDamping, reductionRatio } from './damping.js';
 import { vectorsOf } from './memory.js';
 import { Objective } from './objective.js';
 import type { SecondOrderOptimizer, SecondOrderStep } from './second-order.js';
@@ -51,7 +52,7 @@ export const KFAC_DEFAULTS: Required<KfacTrainingOptions> = {
 };
 
 /** Section 6.5: by a step's 19/20 down where the model is good, up where it is not. */
-const DAMPING = { low: 1 / 4, high: 3 / 4, drop: 19 / 20 };
+const DROP = 19 / 20;
 /** Below this share of what it could be, a determinant is that of two directions that are one. */
 const LEAST_DETERMINANT = 1e-6;
 
@@ -59,7 +60,7 @@ export interface KfacStep extends SecondOrderStep {
   /** alpha and mu: how much of the direction and of the last step is in the step. */
   readonly rate: number;
   readonly momentum: number;
-  /** rho, of the steps that adapt lambda; null of others. */
+  /** rho, of the steps that adapt lambda (NaN where the model said no reduction); null of others. */
   readonly reductionRatio: number | null;
   /** lambda after the step. */
   readonly damping: number;
@@ -133,9 +134,12 @@ export class Kfac implements SecondOrderOptimizer {
     await space.combine(-rate, this.#direction, momentum, this.#update);
     await space.combine(1, this.#update, 1, theta);
     const adapts = this.#steps % adaptEvery === 0;
-    const reductionRatio = adapts ? await this.#reductionRatio(batch, loss, model, [rate, momentum]) : null;
-    if (reductionRatio !== null) this.#adapt(reductionRatio);
-    return { ...before, rate, momentum, reductionRatio, damping: this.#damping };
+    const rho = adapts ? await this.#reductionRatio(batch, loss, model, [rate, momentum]) : null;
+    if (rho !== null) {
+      const drop = DROP ** adaptEvery;
+      this.#damping = adaptedDamping(this.#damping, rho, { boost: 1 / drop, drop });
+    }
+    return { ...before, rate, momentum, reductionRatio: rho, damping: this.#damping };
   }
 
   /** What batches of that shape need. */
@@ -198,14 +202,7 @@ export class Kfac implements SecondOrderOptimizer {
   ): Promise<number> {
     const after = await this.#objective.loss(batch);
     const penalty = this.#options.weightDecay * (dot(model.alongTheta, c) + quadratic(model.squares, c) / 2);
-    return (after + penalty - before) / (dot(model.slope, c) + quadratic(model.curvature, c) / 2);
-  }
-
-  /** Levenberg and Marquardt's rule. A loss that is not finite counts as no reduction. */
-  #adapt(rho: number): void {
-    const factor = DAMPING.drop ** this.#options.adaptEvery;
-    if (!(rho >= DAMPING.low)) this.#damping /= factor;
-    else if (rho > DAMPING.high) this.#damping *= factor;
+    return reductionRatio(after + penalty - before, dot(model.slope, c) + quadratic(model.curvature, c) / 2);
   }
 
   /** The last step, `figures`, lambda and the number of steps, and the factors and inverses of every block. */

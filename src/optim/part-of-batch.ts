@@ -5,8 +5,8 @@ import type { Model } from '../model/model.js';
 import { type Shape, sizeOf } from '../program/program.js';
 
 /**
- * The first `count` samples; the batch itself where it has no more. Its loss is a mean like the batch's: where the batch
- * has a part `weight` (see `targetTypes`), it counts that much more.
+ * The first `count` samples; the batch itself where it has no more, or where those count nothing. Its loss is a mean like
+ * the batch's: where the batch has a part `weight` (see `targetTypes`), it counts that much more.
  */
 export function firstSamples(model: Model, batch: CurvatureBatch, count: number): CurvatureBatch {
   const { steps, samples, state } = batch;
@@ -24,7 +24,9 @@ export function firstSamples(model: Model, batch: CurvatureBatch, count: number)
   };
   const parts = cut(batch.parts, shapesOf);
   const total = (weight: Numbers) => Array.from(weight).reduce((sum, each) => sum + each, 0);
-  const scale = parts.weight ? total(batch.parts.weight!) / total(parts.weight) : 1;
+  const counted = parts.weight ? total(parts.weight) : 1;
+  if (counted === 0) return batch;
+  const scale = parts.weight ? total(batch.parts.weight!) / counted : 1;
   return {
     parts,
     steps,

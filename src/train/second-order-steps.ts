@@ -32,14 +32,19 @@ export class SecondOrderSteps implements TrainingSteps {
   ) {
     if (!isSecondOrder(config.optimizer)) throw new Error(`${config.optimizer} is of first order`);
     this.model = data.model(config);
-    const space = this.#scope.own(new VectorSpace(backend));
-    this.theta = this.#scope.own(space.vector(this.model.parameters.size));
     const { optimizer, damping, structuralDamping, curvatureBatch, cgIterations, seed, weightDecay } = config;
     const settings = {
       ...{ damping, structuralDamping, cgIterations, weightDecay, seed: seed % 2 ** 31 },
       ...(curvatureBatch > 0 && { curvatureSamples: curvatureBatch }),
     };
-    this.#optimizer = this.#scope.own(secondOrderNamed(optimizer, space, this.model, this.theta, settings));
+    try {
+      const space = this.#scope.own(new VectorSpace(backend));
+      this.theta = this.#scope.own(space.vector(this.model.parameters.size));
+      this.#optimizer = this.#scope.own(secondOrderNamed(optimizer, space, this.model, this.theta, settings));
+    } catch (error) {
+      this.#scope[Symbol.dispose]();
+      throw error;
+    }
   }
 
   get optimizer(): string {

@@ -79,6 +79,15 @@ describe('the first samples of a batch', () => {
     expect(firstSamples(model, batch, 4)).toBe(batch);
   });
 
+  test('are all of them where the first count nothing, and have no mean', () => {
+    using problem = open(4);
+    const { model, batch } = problem;
+    const weight = Float32Array.of(0, 0, 1, 1);
+    const late = { ...batch, parts: { ...batch.parts, weight } };
+    expect(firstSamples(model, late, 2)).toBe(late);
+    expect(firstSamples(model, late, 3).weight).toBe(2);
+  });
+
   test('of a text, with the state before it', () => {
     const model = new LanguageModel({
       cell: 'gru',
