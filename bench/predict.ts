@@ -9,6 +9,7 @@ import { type Card, countsOf, type Prediction, predict } from '../src/bench/pred
 import { markdownTable } from '../src/bench/table.js';
 import { trainingWork } from '../src/bench/training-work.js';
 import { describeWorkload, resolveWorkload, tokensOf } from '../src/bench/workload.js';
+import { type Composition, compose } from '../src/schedule/compose.js';
 import { schedule } from '../src/schedule/index.js';
 
 const H200: Card = {
@@ -35,15 +36,17 @@ const LIMITS = {
 const short = (value: number): string => `${Number(value.toPrecision(3))}`;
 const ms = (seconds: number): string => short(seconds * 1000);
 
-function row(name: string): string[] {
+function row(name: string, composition: Composition): string[] {
   const workload = resolveWorkload(name);
-  const counts = countsOf(schedule(trainingWork('lstm', workload).program), LIMITS);
+  const plan = schedule(trainingWork('lstm', workload).program);
+  const counts = countsOf(compose(plan, LIMITS, composition), LIMITS);
   const total = (of: (each: (typeof counts)[number]) => number) =>
     counts.reduce((sum, each) => sum + each.count * of(each), 0);
   const prediction: Prediction = predict(counts, H200);
   const [least, most] = prediction.seconds;
   return [
     `${name}: ${describeWorkload(workload)}`,
+    composition,
     `${total(() => 1)}`,
     short(total(({ flops }) => flops) / 1e9),
     short(total(({ bytes }) => bytes) / 1e9),
@@ -65,20 +68,34 @@ export async function predictions(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...args], options: { out: { type: 'string' } } });
   const table = markdownTable([
     [
-      ...['LSTM', 'dispatches', 'Gflop', 'GB', 'arithmetic ms', 'memory ms', 'work ms', 'dispatching ms'],
+      ...[
+        'LSTM',
+        'composition',
+        'dispatches',
+        'Gflop',
+        'GB',
+        'arithmetic ms',
+        'memory ms',
+        'work ms',
+        'dispatching ms',
+      ],
       ...['a step, ms', 'tokens/s', 'bound by'],
     ],
-    ...['S', 'M', 'L', 'XL'].map(row),
+    ...['S', 'M', 'L', 'XL'].flatMap((name) =>
+      (['none', 'auto'] as const).map((composition) => row(name, composition)),
+    ),
   ]);
   const text = [
     `# What a training step should take on an ${H200.name}`,
     '\nNot measured: predicted from the exact counts of the schedule and from stated rates, so that a measurement can be held against it. Made by `npm run bench -- predict`.',
     `\n${table}`,
     '\n- *dispatches, Gflop, GB*: of the step’s schedule; each distinct element of a dispatch read once and written once.',
+    '- *composition*: what shares a dispatch. *auto* is what runs: a loop may be one dispatch whose workgroups own rows of the batch.',
     '- *arithmetic, memory*: all of it at the full rate of the card.',
     '- *work*: the sum over dispatches of the longer of the two, where a dispatch of fewer workgroups than the card has cores has that share of the arithmetic.',
     '- *dispatching*: every dispatch waits for the one before. *A step* is work and dispatching.',
     '- What it leaves out makes a real step slower: kernels reach a part of a core’s rate, short dispatches less of it. What stays in the 50 MB cache between two dispatches makes it faster.',
+    '- A loop in one dispatch pays no start for each step, but its workgroups read the weights from the cache at each, one step after the other: a few microseconds a step that are not counted here.',
     '\nRates:\n',
     ...SOURCES.map((source) => `- ${source}.`),
     '',

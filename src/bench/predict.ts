@@ -3,8 +3,9 @@
  * stated rates. A prediction is for holding a measurement against it; it knows nothing of caches and of how well a kernel
  * uses a core.
  */
-import { costOf, generateKernel, type KernelLimits } from '../../kernels/index.js';
-import type { Schedule } from '../schedule/schedule.js';
+import { generateKernel, type KernelLimits } from '../../kernels/index.js';
+import { dispatchesOf } from '../../kernels/task.js';
+import type { ComposedSchedule } from '../schedule/compose.js';
 
 export interface Card {
   readonly name: string;
@@ -26,13 +27,18 @@ export interface DispatchCounts {
   readonly workgroups: number;
 }
 
-/** What each dispatch of a schedule costs, by the kernel that a device of these limits gets. */
-export function countsOf({ steps, buffers }: Schedule, limits: KernelLimits): DispatchCounts[] {
+/** What each dispatch of a composed schedule costs, by the kernel that a device of these limits gets. */
+export function countsOf({ steps, buffers }: ComposedSchedule, limits: KernelLimits): DispatchCounts[] {
   return steps.flatMap((step) => {
-    const [count, stages] = step.kind === 'loop' ? [step.count, step.stages] : [1, [step]];
-    return stages.map(({ stage }) => {
-      const { workgroups } = generateKernel(stage, buffers, limits);
-      return { count, ...costOf(stage), workgroups: workgroups.reduce((a, b) => a * b) };
+    const [times, tasks] = step.kind === 'loop' ? [step.count, step.tasks] : [1, [step]];
+    return tasks.map(({ task }) => {
+      const { workgroups, flops, bytes } = generateKernel(task, buffers, limits);
+      return {
+        count: times * dispatchesOf(task),
+        flops,
+        bytes,
+        workgroups: workgroups.reduce((a, b) => a * b),
+      };
     });
   });
 }
