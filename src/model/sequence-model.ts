@@ -5,7 +5,6 @@
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { float, int, type Shape, type Type, type Value } from '../program/program.js';
-import { requireInteger } from '../ranges.js';
 import { attendToPast } from './attention.js';
 import { LOSSES } from './losses.js';
 import type { Model, ModelInputs, ModelOutputs } from './model.js';
@@ -37,11 +36,6 @@ export interface SequenceModelConfig extends SequenceTargets, RecurrentOptions {
   readonly masked?: boolean;
   /** Whether a batch goes on from the state that the one before has left, as segments of long sequences do. */
   readonly carried?: boolean;
-  /**
-   * The steps t = a..tau that the loss is a sum over (Naumov, section 4; math.md section 3), counted from 1, with the
-   * weights that a batch has for them: 1/r each for the paper's loss. All T unless given.
-   */
-  readonly lossSteps?: { readonly a: number; readonly tau: number };
 }
 
 export class SequenceModel implements Model {
@@ -50,9 +44,8 @@ export class SequenceModel implements Model {
   readonly #recurrent: RecurrentConfig;
 
   /**
-   * @throws KronogradError OPTION for an unknown cell, for attention to the past in both directions of time, for a
-   * carried state where time has both directions or attention reaches back over a batch's beginning, and for loss steps
-   * that are no part of a sequence or of a model with one target.
+   * @throws KronogradError OPTION for an unknown cell, for attention to the past in both directions of time, and for a
+   * carried state where time has both directions or attention reaches back over a batch's beginning.
    */
   constructor(readonly config: SequenceModelConfig) {
     const { features, bidirectional = false, attention = false, carried = false } = config;
@@ -70,7 +63,6 @@ export class SequenceModel implements Model {
           fix: 'begin each segment with a state of zero, or leave it out',
         },
       );
-    requireLossSteps(config);
     this.#recurrent = recurrentConfig(config, { input: features, bidirectional });
     this.isRandom = isRandom(config);
     this.parameters = new Parameters([
@@ -84,17 +76,9 @@ export class SequenceModel implements Model {
     return this.config.carried ? stateShapes(this.#recurrent, r) : {};
   }
 
-  /**
-   * `inputs` [T, r, n], or classes [T, r]; `mask` [T, r] where sequences may end early; targets and weight.
-   * @throws KronogradError SHAPE for fewer steps than the loss is a sum over.
-   */
+  /** `inputs` [T, r, n], or classes [T, r]; `mask` [T, r] where sequences may end early; targets and weight. */
   batchTypes(T: number, r: number): Record<string, Type> {
-    const { features, oneHot, masked, lossSteps } = this.config;
-    if (lossSteps !== undefined && lossSteps.tau > T)
-      throw new KronogradError('SHAPE', `the loss is a sum up to step ${lossSteps.tau}, of ${T} steps`, {
-        where: 'lossSteps',
-        fix: `give sequences of at least ${lossSteps.tau} steps`,
-      });
+    const { features, oneHot, masked } = this.config;
     return {
       inputs: oneHot ? int(T, r) : float(T, r, features),
       ...(masked ? { mask: float(T, r) } : {}),
@@ -123,18 +107,10 @@ export class SequenceModel implements Model {
     const z = perStep ? read : this.#atEnds(on, read, mask);
     const prediction = on.add(on.linear(z, parameter('head.weight')), parameter('head.bias'));
     const { loss: name } = this.config;
-    const [counted, targets, weight] = [prediction, batch.targets!, batch.weight!].map((v) =>
-      this.#counted(on, v),
-    ) as [Value, Value, Value];
-    const loss = LOSSES[name](on, counted, targets, weight);
-    const head = { name, output: counted, targets, weight };
+    const [targets, weight] = [batch.targets!, batch.weight!];
+    const loss = LOSSES[name](on, prediction, targets, weight);
+    const head = { name, output: prediction, targets, weight };
     return { prediction, loss, head, layers, state: carried ? state : {} };
-  }
-
-  /** The steps of [T, ...] that the loss is a sum over. */
-  #counted(on: Builder, v: Value): Value {
-    const { lossSteps } = this.config;
-    return lossSteps ? on.slice(v, 0, lossSteps.a - 1, lossSteps.tau - lossSteps.a + 1) : v;
   }
 
   /**
@@ -152,17 +128,6 @@ export class SequenceModel implements Model {
     const ends = bidirectional ? on.call('select', forwards, last, first) : last;
     return on.sum(on.mul(output, ends), [0]);
   }
-}
-
-function requireLossSteps({ lossSteps, perStep }: SequenceModelConfig): void {
-  if (lossSteps === undefined) return;
-  if (!perStep)
-    throw new KronogradError('OPTION', 'the loss of one output for a whole sequence is no sum over steps', {
-      where: 'lossSteps',
-      fix: 'leave it out, or give a target at every step',
-    });
-  requireInteger(lossSteps.a, 'lossSteps.a', { min: 1 });
-  requireInteger(lossSteps.tau, 'lossSteps.tau', { min: lossSteps.a });
 }
 
 /** 1 at the last step of each sequence of a mask [T, r], as [T, r, 1]. */

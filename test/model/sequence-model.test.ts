@@ -11,6 +11,7 @@ import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
 import { float, type Program, sizeOf } from '../../src/program/program.js';
 import { schedule } from '../../src/schedule/index.js';
+import { LOSS_OF_ROW } from '../support/loss-of-row.js';
 import { expectClose } from '../support/numbers.js';
 import { runSchedule } from '../support/run-schedule.js';
 
@@ -144,15 +145,6 @@ test('classes as inputs are one-hot vectors', () => {
   );
 });
 
-/** The losses of math.md 0.4 of one row. */
-const LOSS_OF_ROW: Record<LossName, (o: number[], target: number[]) => number> = {
-  'half-squared-error': (o, target) => o.reduce((sum, x, i) => sum + (x - target[i]!) ** 2 / 2, 0),
-  'mean-squared-error': (o, target) => o.reduce((sum, x, i) => sum + (x - target[i]!) ** 2 / o.length, 0),
-  'softmax-cross-entropy': (o, [label]) => Math.log(o.reduce((sum, x) => sum + Math.exp(x), 0)) - o[label!]!,
-  'sigmoid-cross-entropy': (o, target) =>
-    o.reduce((sum, x, i) => sum + Math.log1p(Math.exp(x)) - target[i]! * x, 0),
-};
-
 describe.each(Object.keys(LOSS_OF_ROW) as LossName[])('%s', (loss) => {
   test.each([false, true])('weighted, at every step: %s', (perStep) => {
     const of = model({ loss, perStep });
@@ -166,45 +158,6 @@ describe.each(Object.keys(LOSS_OF_ROW) as LossName[])('%s', (loss) => {
       return sum + weight * LOSS_OF_ROW[loss](o, target);
     }, 0);
     expect(actual![0]).toBeCloseTo(expected, 12);
-  });
-});
-
-describe('the loss over steps t = a..tau', () => {
-  test.each([
-    [1, 1],
-    [2, 4],
-    [5, 5],
-    [1, 5],
-  ])('%d..%d is the loss with weights of 0 elsewhere', (a, tau) => {
-    for (const loss of Object.keys(LOSS_OF_ROW) as LossName[]) {
-      const whole = program(model({ loss, perStep: true, masked: true }), T, r);
-      const some = program(model({ loss, perStep: true, masked: true, lossSteps: { a, tau } }), T, r);
-      const data = numbers(some, { theta: theta(model()), mask: MASK });
-      const weight = (data.weight as Float64Array).map((w, i) => {
-        const t = Math.floor(i / r) + 1;
-        return t >= a && t <= tau ? w : 0;
-      });
-      const expected = interpret(whole, { ...data, weight });
-      const actual = interpret(some, data);
-      for (const [name, value] of Object.entries(expected)) expectClose(actual[name]!, value, 1e-13, name);
-    }
-  });
-
-  test.each<[Partial<SequenceModelConfig>, string]>([
-    [{ perStep: false, lossSteps: { a: 1, tau: 2 } }, 'lossSteps'],
-    [{ perStep: true, lossSteps: { a: 0, tau: 2 } }, 'lossSteps.a'],
-    [{ perStep: true, lossSteps: { a: 1.5, tau: 2 } }, 'lossSteps.a'],
-    [{ perStep: true, lossSteps: { a: 3, tau: 2 } }, 'lossSteps.tau'],
-  ])('%j is refused', (changes, where) => {
-    expect(() => model(changes)).toThrow(expect.objectContaining({ code: 'OPTION', where }));
-  });
-
-  test('needs as many steps', () => {
-    const of = model({ perStep: true, lossSteps: { a: 1, tau: T } });
-    expect(() => of.batchTypes(T, r)).not.toThrow();
-    expect(() => of.batchTypes(T - 1, r)).toThrow(
-      expect.objectContaining({ code: 'SHAPE', where: 'lossSteps' }),
-    );
   });
 });
 
