@@ -1,10 +1,10 @@
 /** What `train` can learn beside text: forecasts of a series, and tasks with known answers. */
 import { classPrior, persistence, ratePrior, seasonalNaive } from '../data/baselines.js';
-import { seriesColumns, tableSeries } from '../data/csv.js';
 import { readCsv } from '../data/csv-node.js';
 import type { SequenceSource } from '../data/sequences.js';
 import { loadBirths, loadDigits, loadWeather, type SeriesData } from '../data/sets-node.js';
 import type { Standardiser } from '../data/standardise.js';
+import { seriesColumns, tableSeries } from '../data/table-series.js';
 import { addingProblem, copyMemory, parity, type Task, temporalOrder } from '../data/tasks.js';
 import { TRAFFIC_LANES, Traffic } from '../data/traffic.js';
 import {
@@ -16,9 +16,9 @@ import {
   standardiseSeries,
 } from '../data/windows.js';
 import { KronogradError } from '../errors.js';
-import { sha256 } from '../train/checkpoint.js';
 import type { SequenceSets } from '../train/sequence-data.js';
 import { firstOf, partOf } from '../train/sequence-parts.js';
+import { digestOf } from './digest.js';
 
 export type CsvSpec = {
   readonly kind: 'csv';
@@ -81,16 +81,17 @@ export async function makeProblem(spec: ProblemSpec, seed: number): Promise<Prob
 const packaged = (
   { name, values, columns, target, targetColumn, period }: SeriesData,
   spec: { readonly window: number; readonly horizon: number } & ProblemSpec,
-): Promise<Problem> => {
+): Problem => {
   const { window, horizon } = spec;
   const series = { values, columns: columns.length, targetColumn, window, horizon };
   return forecast(series, spec, period, `${name}, ${target}`);
 };
 
-/** Standardised by its training rows; told in the series' own unit. */
-async function forecast(raw: Series, spec: ProblemSpec, period: number, label: string): Promise<Problem> {
+/** Standardised by its training rows, in place; told in the series' own unit. */
+function forecast(raw: Series, spec: ProblemSpec, period: number, label: string): Problem {
   const rows = raw.values.length / raw.columns;
-  const { series, standardiser } = standardiseSeries(raw, splitRows(rows).training);
+  const sha256 = digestOf(raw.values);
+  const { series, standardiser } = standardiseSeries(raw, splitRows(rows).training, { overwrite: true });
   const { training, validation, test } = seriesWindows(series, SPLIT_DEFAULTS);
   const std = standardiser.std[raw.targetColumn]!;
   if (std === 0)
@@ -98,12 +99,10 @@ async function forecast(raw: Series, spec: ProblemSpec, period: number, label: s
       where: label,
       fix: 'choose another column',
     });
-  const { buffer, byteOffset, byteLength } = raw.values;
-  const digest = await sha256(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
   return {
     sets: {
       ...{ training, validation: validation! },
-      identity: { spec, sha256: digest },
+      identity: { spec, sha256 },
       description: { standardisation: standardiser.toJSON() },
     },
     test: test!,
@@ -116,7 +115,7 @@ async function forecast(raw: Series, spec: ProblemSpec, period: number, label: s
 /** Another file with the columns of a saved run: all its windows, standardised as that run's training rows were. */
 export async function otherCsv(file: string, spec: CsvSpec, standardiser: Standardiser): Promise<Problem> {
   const raw = await csvSeries(file, spec);
-  const test = new SeriesWindows({ ...raw, values: standardiser.transform(raw.values) });
+  const test = new SeriesWindows({ ...raw, values: standardiser.transform(raw.values, raw.values) });
   return {
     sets: { training: test, validation: test, identity: { spec } },
     test,

@@ -1,9 +1,11 @@
 /** CSV files in Node, read as a stream: a file of any size takes the memory of the columns that are wanted. */
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { CsvError, type Options, parse } from 'csv-parse';
 import { KronogradError } from '../errors.js';
-import { type CsvOptions, CsvReader, type Table, TableBuilder, type TableChunk } from './csv.js';
+import { type CsvOptions, CsvReader } from './csv.js';
+import { type Table, TableBuilder, type TableChunk } from './table.js';
 
 /** No record is longer, in characters: an unclosed quote must not swallow the file. */
 const LONGEST_RECORD = 2 ** 20;
@@ -15,7 +17,11 @@ const LONGEST_RECORD = 2 ** 20;
  * for a file that cannot be read.
  */
 export async function readCsv(path: string, options: CsvOptions = {}): Promise<Table> {
-  return collect(createReadStream(path), new CsvReader(options, path), path);
+  const source = createReadStream(path);
+  // What is no file has no size, and what cannot be read says so when it is read.
+  const { size } = await stat(path).catch(() => ({ size: 0 }));
+  const share = () => (size > 0 ? Math.min(1, source.bytesRead / size) : 0);
+  return collect(source, new CsvReader(options, path), path, share);
 }
 
 /** The same of a text in memory; `where` names it in errors. */
@@ -35,9 +41,15 @@ export function csvChunks(
   return chunks(createReadStream(path), new CsvReader(options, path), path);
 }
 
-async function collect(source: Readable, reader: CsvReader, where: string): Promise<Table> {
+/** `share` of the source, from 0 to 1, that has been read; 0: not known. */
+async function collect(
+  source: Readable,
+  reader: CsvReader,
+  where: string,
+  share: () => number = () => 0,
+): Promise<Table> {
   const table = new TableBuilder();
-  for await (const chunk of chunks(source, reader, where)) table.add(chunk);
+  for await (const chunk of chunks(source, reader, where)) table.add(chunk, share());
   return table.build(reader);
 }
 

@@ -3,32 +3,16 @@
  * field is checked, whatever parser it came from.
  */
 import { KronogradError } from '../errors.js';
-import { refused } from '../ranges.js';
-import type { Series } from './windows.js';
+import { shorten } from './shorten.js';
+import type { TableChunk } from './table.js';
 
 export interface CsvOptions {
   /** The columns that are wanted, in this order; by default all. The others may hold anything. */
   readonly columns?: readonly string[];
+  /** Beside them, all columns that begin with a number, or with none where one could be: not those of text or dates. */
+  readonly numericOthers?: boolean;
   /** Those of the wanted columns that hold class names: they become ids, in order of first appearance. */
   readonly labels?: readonly string[];
-}
-
-/** The wanted columns of some consecutive rows. */
-export interface TableChunk {
-  /** The number of the first row, counted from 1; the header is no row. */
-  readonly firstRow: number;
-  readonly rows: number;
-  /** [rows, columns]: element (i, j) is at index i * columns + j. */
-  readonly values: Float64Array;
-}
-
-export interface Table {
-  readonly names: readonly string[];
-  readonly rows: number;
-  /** For each name, its rows. */
-  readonly columns: readonly Float64Array[];
-  /** For each column of class names: the name of id 0, 1, ... */
-  readonly labels: ReadonlyMap<string, readonly string[]>;
 }
 
 /** How many rows a chunk has at most. */
@@ -86,6 +70,7 @@ export class CsvReader {
       );
     }
     if (record.length !== this.#header.length) throw this.#ragged(record, line);
+    if (this.#rows === 0 && this.#options.numericOthers) this.#take(this.#withNumbers(record));
     const begin = this.#chunkRows * this.names.length;
     for (let column = 0; column < this.names.length; column += 1) {
       const text = record[this.#places[column]!]!;
@@ -133,10 +118,24 @@ export class CsvReader {
       throw this.#bad(what, 'columns', 'name each column once');
     }
     this.#header = header;
+    this.#take(columns);
+  }
+
+  /** The wanted columns, and the others that the first row has numbers in. */
+  #withNumbers(record: readonly string[]): string[] {
+    const { columns = [] } = this.#options;
+    const others = this.#header!.filter((name, place) => {
+      const text = record[place]!.trim();
+      return !columns.includes(name) && (isNumber(text) || MISSING.has(text.toLowerCase()));
+    });
+    return [...columns, ...others];
+  }
+
+  #take(columns: readonly string[]): void {
     this.names = columns;
-    this.#places = columns.map((name) => header.indexOf(name));
+    this.#places = columns.map((name) => this.#header!.indexOf(name));
     this.#chunk = new Float64Array(CHUNK_ROWS * columns.length);
-    for (const name of labels) {
+    for (const name of this.#options.labels ?? []) {
       if (!columns.includes(name)) continue;
       this.labels.set(name, []);
       this.#ids.set(name, new Map());
@@ -223,87 +222,5 @@ export class CsvReader {
   }
 }
 
-/** The chunks of a reader, put together. */
-export class TableBuilder {
-  readonly #parts: TableChunk[] = [];
-  #rows = 0;
-
-  add(chunk: TableChunk): void {
-    this.#parts.push(chunk);
-    this.#rows += chunk.rows;
-  }
-
-  /** The table of all chunks; the builder is empty after it. */
-  build({ names, labels }: Pick<Table, 'names' | 'labels'>): Table {
-    const columns = names.map(() => new Float64Array(this.#rows));
-    // Each chunk is let go of once it is copied.
-    for (let part = this.#parts.shift(); part !== undefined; part = this.#parts.shift()) {
-      const { firstRow, rows, values } = part;
-      for (let row = 0; row < rows; row += 1)
-        for (let column = 0; column < names.length; column += 1)
-          columns[column]![firstRow - 1 + row] = values[row * names.length + column]!;
-    }
-    const rows = this.#rows;
-    this.#rows = 0;
-    return { names, rows, columns, labels };
-  }
-}
-
-/** Named columns of a table as rows, [n, f]. Throws DATA for a name that the table does not have. */
-export function tableValues(table: Table, names: readonly string[] = table.names): Float64Array {
-  const values = new Float64Array(table.rows * names.length);
-  for (const [place, name] of names.entries()) {
-    const column = columnOf(table, name);
-    for (let row = 0; row < table.rows; row += 1) values[row * names.length + place] = column[row]!;
-  }
-  return values;
-}
-
-/** A column of a table by its name. Throws DATA for a name that the table does not have. */
-export function columnOf(table: Table, name: string): Float64Array {
-  const column = table.columns[table.names.indexOf(name)];
-  if (column !== undefined) return column;
-  throw new KronogradError('DATA', `there is no column ${JSON.stringify(name)}`, {
-    where: 'table',
-    fix: `give one of ${shorten(table.names.join(', '), 1000)}`,
-  });
-}
-
-export interface CsvSeriesOptions {
-  /** The column to forecast. */
-  readonly target: string;
-  /** The columns a window shows; by default the target alone. */
-  readonly features?: readonly string[];
-  /** T */
-  readonly window: number;
-  /** H */
-  readonly horizon: number;
-}
-
-/** The columns that a series needs: its features, and the target when it is none of them. */
-export function seriesColumns({
-  target,
-  features = [target],
-}: Pick<CsvSeriesOptions, 'target' | 'features'>): string[] {
-  if (features.length === 0) throw refused(features, 'features', 'the name of at least one column');
-  return [...new Set([...features, target])];
-}
-
-/** Columns of a table as a series of windows. Throws DATA for a name that the table does not have. */
-export function tableSeries(table: Table, options: CsvSeriesOptions): Series {
-  const { target, features = [target], window, horizon } = options;
-  const names = seriesColumns(options);
-  return {
-    values: tableValues(table, names),
-    columns: names.length,
-    targetColumn: names.indexOf(target),
-    inputColumns: [...new Set(features)].map((name) => names.indexOf(name)),
-    window,
-    horizon,
-  };
-}
-
 const isNumber = (text: string): boolean => text !== '' && Number.isFinite(Number(text));
 const count = (fields: number): string => `${fields} ${fields === 1 ? 'value' : 'values'}`;
-const shorten = (text: string, length = 60): string =>
-  text.length <= length ? text : `${text.slice(0, length)}...`;

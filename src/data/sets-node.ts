@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { KronogradError } from '../errors.js';
 import { isRecord } from '../interop/json.js';
 import { requireChoice, requireNumber } from '../ranges.js';
-import { columnOf } from './csv.js';
 import { readCsv } from './csv-node.js';
 import { permutation, SequenceSet } from './sequences.js';
+import { columnOf } from './table.js';
 
 /** A time series, and what one should know to forecast it. */
 export interface SeriesData {

@@ -129,14 +129,17 @@ export class Standardiser {
     return this;
   }
 
-  /** (x - mean) / std of rows [n, f], as new rows of the same type. Throws SHAPE for a part of a row. */
-  transform<R extends Rows>(rows: R): R {
-    return this.#map(rows, (value, mean, std) => (value - mean) / std);
+  /**
+   * (x - mean) / std of rows [n, f], written into `result`: new rows of the same type unless given, and `rows` itself
+   * for rows that there is no room to have twice. Throws SHAPE for a part of a row.
+   */
+  transform<R extends Rows>(rows: R, result = rows.slice() as R): R {
+    return this.#map(rows, result, (value, mean, std) => (value - mean) / std);
   }
 
   /** The inverse of `transform`; a constant feature gets its value back. */
   inverse<R extends Rows>(rows: R): R {
-    return this.#map(rows, (value, mean, std) => value * std + mean);
+    return this.#map(rows, rows.slice() as R, (value, mean, std) => value * std + mean);
   }
 
   /** The inverse for one feature alone, as a forecast of it needs. */
@@ -156,10 +159,9 @@ export class Standardiser {
     };
   }
 
-  #map<R extends Rows>(rows: R, of: (value: number, mean: number, std: number) => number): R {
+  #map<R extends Rows>(rows: R, result: R, of: (value: number, mean: number, std: number) => number): R {
     this.#countRows(rows);
     const [centres, divisors] = [this.#centres(), this.#divisors()];
-    const result = rows.slice() as R;
     for (let index = 0; index < result.length; index += 1) {
       const feature = index % this.features;
       result[index] = of(rows[index]!, centres[feature]!, divisors[feature]!);

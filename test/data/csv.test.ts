@@ -1,10 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { columnOf, seriesColumns, tableSeries, tableValues } from '../../src/data/csv.js';
 import { csvChunks, parseCsv, readCsv } from '../../src/data/csv-node.js';
+import { columnOf, tableValues } from '../../src/data/table.js';
+import { seriesColumns, tableSeries } from '../../src/data/table-series.js';
 import { SeriesWindows } from '../../src/data/windows.js';
 import { KronogradError } from '../../src/errors.js';
 
@@ -28,7 +29,7 @@ describe('CSV', () => {
     const table = await parseCsv('day,b,a,note\nmon,1,-2.5e1,x\ntue, +3 ,.5,\n', { columns: ['a', 'b'] });
     expect(table.names).toEqual(['a', 'b']);
     expect(table.rows).toBe(2);
-    expect(table.columns).toEqual([Float64Array.of(-25, 0.5), Float64Array.of(1, 3)]);
+    expect(table.values).toEqual(Float64Array.of(-25, 1, 0.5, 3));
     expect([...tableValues(table, ['b', 'a'])]).toEqual([1, -25, 3, 0.5]);
     expect(() => columnOf(table, 'day')).toThrow(expect.objectContaining({ code: 'DATA' }));
   });
@@ -46,7 +47,7 @@ describe('CSV', () => {
     ['empty lines before the header', '\n\na,b\n1,2\n3,4\n'],
   ])('accepts %s', async (_name, text) => {
     const table = await parseCsv(text, { columns: ['b', 'a'] });
-    expect(table.columns).toEqual([Float64Array.of(2, 4), Float64Array.of(1, 3)]);
+    expect(table.values).toEqual(Float64Array.of(2, 1, 4, 3));
   });
 
   test('reads back any finite numbers', async () => {
@@ -65,6 +66,17 @@ describe('CSV', () => {
       ),
       { numRuns: 50 },
     );
+  });
+
+  test('takes other columns too where they begin with a number, or with none where one could be', async () => {
+    const options = { columns: ['y'], numericOthers: true };
+    const table = await parseCsv('day,a,y,note,b\n2026-01-01,1,0,x,-2e3\n2026-01-02,2,1,3,4\n', options);
+    expect(table.names).toEqual(['y', 'a', 'b']);
+    expect(table.values).toEqual(Float64Array.of(0, 1, -2000, 1, 2, 4));
+    const text = await refusal(parseCsv('a,y\n1,0\nx,1\n', options));
+    expect(text).toMatchObject({ code: 'DATA', where: 'CSV: row 2 (line 3), column "a"' });
+    const missing = await refusal(parseCsv('a,y\nNA,0\n2,1\n', options));
+    expect(missing).toMatchObject({ code: 'DATA', where: 'CSV: row 1 (line 2), column "a"' });
   });
 
   test('numbers classes in order of first appearance', async () => {
@@ -145,8 +157,8 @@ describe('CSV', () => {
     await writeFile(path, `i,note,x\r\n${lines.join('\r\n')}\r\n`);
     const table = await readCsv(path, { columns: ['x', 'i'] });
     expect(table.rows).toBe(rows);
-    expect(table.columns[1]!.every((value, i) => value === i)).toBe(true);
-    expect(table.columns[0]!.every((value, i) => value === i / 8)).toBe(true);
+    expect(columnOf(table, 'i').every((value, i) => value === i)).toBe(true);
+    expect(columnOf(table, 'x').every((value, i) => value === i / 8)).toBe(true);
     let next = 1;
     for await (const { firstRow, rows: length, values } of csvChunks(path, { columns: ['i'] })) {
       expect(firstRow).toBe(next);
@@ -155,6 +167,19 @@ describe('CSV', () => {
       if (next > 5000) break;
     }
     expect(next).toBeLessThan(rows);
+  });
+
+  test('a table of a file has its rows in one place, with little to spare', async () => {
+    const path = join(folder, 'many.csv');
+    const rows = 60_000;
+    await writeFile(path, `x,y\n${Array.from({ length: rows }, (_, i) => `${i},${-i}\n`).join('')}`);
+    const { values } = await readCsv(path);
+    expect(values.length).toBe(2 * rows);
+    expect(values.every((value, i) => value === (i % 2 === 0 ? i / 2 : -(i - 1) / 2))).toBe(true);
+    expect(values.buffer.byteLength).toBeLessThan(2 * values.byteLength);
+    // Without a size to go by, as of a text.
+    const text = await parseCsv(await readFile(path));
+    expect(text.values).toEqual(values);
   });
 
   test('memory stays flat: a file of 40 MB passes in far less', async () => {
@@ -182,6 +207,11 @@ describe('a table as a series', () => {
     expect(seriesColumns(options)).toEqual(['rain']);
     const series = tableSeries(await parseCsv(text, { columns: seriesColumns(options) }), options);
     expect(series).toMatchObject({ columns: 1, targetColumn: 0, inputColumns: [0] });
+    const all = await parseCsv(text, { columns: ['temp', 'rain'] });
+    expect(tableSeries(all, options)).toEqual(series);
+    // What is there already is not copied.
+    const both = tableSeries(all, { ...options, features: ['temp', 'rain'] });
+    expect(both.values).toBe(all.values);
     expect(new SeriesWindows(series).targetOf(0)).toBe(30);
   });
 

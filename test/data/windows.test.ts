@@ -139,6 +139,10 @@ describe('standardiseSeries', () => {
     const target = new SeriesWindows(standardised).targetOf(0);
     expect(standardiser.inverseOf(1, target)).toBeCloseTo(new SeriesWindows(series).targetOf(0), 10);
     expect(series.values).toEqual(rising(40));
+    const same = standardiseSeries(series, training, { overwrite: true });
+    expect(same.series.values).toBe(series.values);
+    expect(same.series.values).toEqual(standardised.values);
+    expect(same.standardiser.toJSON()).toEqual(standardiser.toJSON());
   });
 });
 
