@@ -3,6 +3,7 @@ import type { Executable, Numbers, Tensor } from '../backend/backend.js';
 import { programTensors, type Tensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
+import { type BatchSizes, batchInputs, requireParts } from '../model/batch-inputs.js';
 import type { Model, ModelHead, ModelOutputs } from '../model/model.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, type Shape, sizeOf, type Value } from '../program/program.js';
@@ -103,28 +104,16 @@ export class BatchProducts implements Disposable {
 }
 
 /** Declares the inputs of a batch and builds the model on them: `writeBatch` fills them. */
-export function batchForward(
-  on: Builder,
-  model: Model,
-  theta: Value,
-  { steps, samples }: { readonly steps: number; readonly samples: number },
-): ModelOutputs {
-  const inputs = <T>(entries: Readonly<Record<string, T>>, make: (name: string, of: T) => Value) =>
-    Object.fromEntries(Object.entries(entries).map(([name, of]) => [name, make(name, of)]));
-  return model.forward(on, {
-    theta,
-    batch: inputs(model.batchTypes(steps, samples), (name, type) => on.input(name, type)),
-    state: inputs(model.stateShapes(samples), (name, of) => on.input(`state.${name}`, float(...of))),
-  });
-}
+export const batchForward = (on: Builder, model: Model, theta: Value, sizes: BatchSizes): ModelOutputs =>
+  model.forward(on, { theta, ...batchInputs(on, model, sizes) });
 
 /** Writes a batch and the state before it to the inputs that `batchForward` has declared. */
 export function writeBatch(
   model: Model,
-  { parts, state, samples }: Omit<CurvatureBatch, 'weight'>,
+  { parts, state, steps, samples }: Omit<CurvatureBatch, 'weight'>,
   tensors: Tensors,
 ): void {
-  for (const [name, numbers] of Object.entries(parts)) tensors[name]!.write(numbers);
+  for (const name of Object.keys(model.batchTypes(steps, samples))) tensors[name]!.write(parts[name]!);
   for (const [name, shape] of Object.entries(model.stateShapes(samples)))
     tensors[`state.${name}`]?.write(state?.[name] ?? new Float32Array(sizeOf(shape)));
 }
@@ -162,13 +151,7 @@ export function requireBatches({ model, batches, theta }: CurvatureProblem, name
       where: name,
       fix: 'give one batch or more',
     });
-  batches.forEach(({ parts, steps, samples }, i) => {
-    for (const [part, { shape }] of Object.entries(model.batchTypes(steps, samples)))
-      if (parts[part]?.length !== sizeOf(shape))
-        throw new KronogradError(
-          'SHAPE',
-          `'${part}' of batch ${i} has ${parts[part]?.length ?? 'no'} elements and should have [${shape}]`,
-          { where: name, fix: 'give the parts as Model.batchTypes(steps, samples) has them' },
-        );
+  batches.forEach((batch, i) => {
+    requireParts(model, batch.parts, batch, { of: `batch ${i}`, where: name });
   });
 }

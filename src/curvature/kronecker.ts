@@ -93,8 +93,13 @@ interface Back {
 /** null where phi is no function of the node. */
 function backOf(on: Builder, { seen, perturbation: e, loss }: WeightNode): Back | null {
   if (!dependents(on.nodes, new Set([e])).has(seen)) return null;
-  // Not a constant, which would be one with every other zero of its shape.
-  const atSeen = on.mul(on.iota(seen.type.shape, 0), on.constant(0));
+  // A zero of its own: a constant would be one with every other zero of its shape.
+  const { shape } = seen.type;
+  const first = on.iota(
+    shape.map(() => 1),
+    0,
+  );
+  const atSeen = on.broadcast(first, shape);
   const seeds = [
     { value: loss, adjoint: on.full(loss.type.shape, 1) },
     { value: seen, adjoint: atSeen },

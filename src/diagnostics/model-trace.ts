@@ -2,6 +2,7 @@
 import type { Backend, Numbers } from '../backend/backend.js';
 import { runOnce } from '../backend/host-program.js';
 import { KronogradError } from '../errors.js';
+import { batchInputs, requireParts } from '../model/batch-inputs.js';
 import type { Model, ModelOutputs } from '../model/model.js';
 import type { StackedLayer } from '../model/recurrent.js';
 import { adjoint } from '../program/adjoint.js';
@@ -51,17 +52,11 @@ export async function traceModel(
   { model, theta, batch }: DiagnosisProblem,
 ): Promise<{ loss: number; layers: TracedLayer[] }> {
   const { steps, samples, parts, state = {} } = batch;
-  const types = model.batchTypes(steps, samples);
-  requireFitting(types, parts);
+  requireParts(model, parts, batch, { of: 'the batch', where: 'diagnosis' });
   const on = new Builder();
-  const declared = Object.entries(types).map(([name, type]) => [name, on.input(name, type)] as const);
-  const stateShapes = Object.entries(model.stateShapes(samples));
   const { loss, prediction, layers } = model.forward(on, {
     theta: on.input('theta', float(model.parameters.size)),
-    batch: Object.fromEntries(declared),
-    state: Object.fromEntries(
-      stateShapes.map(([name, shape]) => [name, on.input(`state.${name}`, float(...shape))]),
-    ),
+    ...batchInputs(on, model, batch),
   });
   if (layers === undefined)
     throw new KronogradError('OPTION', 'the model has no recurrent layers', {
@@ -81,7 +76,10 @@ export async function traceModel(
     ends: lastSteps(parts.mask, steps, samples),
     beginnings: Float32Array.from({ length: steps * samples }, (_, i) => (i < samples ? 1 : 0)),
     ...Object.fromEntries(
-      stateShapes.map(([name, shape]) => [`state.${name}`, state[name] ?? new Float32Array(sizeOf(shape))]),
+      Object.entries(model.stateShapes(samples)).map(([name, shape]) => [
+        `state.${name}`,
+        state[name] ?? new Float32Array(sizeOf(shape)),
+      ]),
     ),
   });
   const traced = layers.map((layer, i): TracedLayer => {
@@ -131,14 +129,4 @@ function lastSteps(mask: ArrayLike<number> | undefined, steps: number, samples: 
     const isLast = i + samples >= steps * samples || mask?.[i + samples] === 0;
     return isLast && mask?.[i] !== 0 ? 1 : 0;
   });
-}
-
-function requireFitting(types: ReturnType<Model['batchTypes']>, parts: DiagnosisBatch['parts']): void {
-  for (const [name, { shape }] of Object.entries(types))
-    if (parts[name]?.length !== sizeOf(shape))
-      throw new KronogradError(
-        'SHAPE',
-        `'${name}' has ${parts[name]?.length ?? 'no'} elements and should have [${shape}]`,
-        { where: 'diagnosis', fix: 'give the parts as Model.batchTypes(steps, samples) has them' },
-      );
 }

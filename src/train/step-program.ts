@@ -1,4 +1,5 @@
 /** The programs of a model: one training step, the loss of a batch, the next character. */
+import { batchInputs, stateInputs } from '../model/batch-inputs.js';
 import type { LanguageModel } from '../model/language-model.js';
 import type { Model } from '../model/model.js';
 import { clipByGlobalNorm, clipByValue, type Optimizer } from '../optim/optimizer.js';
@@ -47,12 +48,12 @@ export function trainingStep(model: Model, options: StepOptions): Program {
   const scalars = Object.fromEntries(
     names.map((name, i) => [name, on.reshape(on.slice(packed, 0, i, 1), [])]),
   );
-  const state = stateInputs(on, model, batch);
-  const parts = batchInputs(on, model, unroll, batch);
+  const inputs = batchInputs(on, model, { steps: unroll, samples: batch });
   const key = dropout > 0 || model.isRandom ? on.input('key', int(2)) : undefined;
 
   const forward = model.forward(on, {
-    ...{ theta, batch: parts, state },
+    theta,
+    ...inputs,
     dropout: key && dropout > 0 ? { rate: dropout, key } : undefined,
     key,
   });
@@ -92,12 +93,8 @@ export function trainingStep(model: Model, options: StepOptions): Program {
 export function evaluation(model: Model, batch: number, unroll: number): Program {
   const on = new Builder();
   const theta = on.input('theta', float(model.parameters.size));
-  const state = stateInputs(on, model, batch);
-  const { loss, state: after } = model.forward(on, {
-    theta,
-    batch: batchInputs(on, model, unroll, batch),
-    state,
-  });
+  const inputs = batchInputs(on, model, { steps: unroll, samples: batch });
+  const { loss, state: after } = model.forward(on, { theta, ...inputs });
   return on.build({ loss: on.reshape(loss, [1]), ...stateOutputs(after) });
 }
 
@@ -105,8 +102,10 @@ export function evaluation(model: Model, batch: number, unroll: number): Program
 export function predictions(model: Model, batch: number, steps: number): Program {
   const on = new Builder();
   const theta = on.input('theta', float(model.parameters.size));
-  const parts = batchInputs(on, model, steps, batch);
-  const { prediction } = model.forward(on, { theta, batch: parts, state: stateInputs(on, model, batch) });
+  const { prediction } = model.forward(on, {
+    theta,
+    ...batchInputs(on, model, { steps, samples: batch }),
+  });
   return on.build({ prediction });
 }
 
@@ -118,20 +117,6 @@ export function prediction(model: LanguageModel, length: number): Program {
   const characters = on.input('characters', int(length, 1));
   const { logits, state: after } = model.logits(on, theta, characters, state);
   return on.build({ logits: on.reshape(logits, [length, model.config.vocabulary]), ...stateOutputs(after) });
-}
-
-const batchInputs = (on: Builder, model: Model, T: number, r: number): Record<string, Value> =>
-  Object.fromEntries(
-    Object.entries(model.batchTypes(T, r)).map(([name, type]) => [name, on.input(name, type)]),
-  );
-
-function stateInputs(on: Builder, model: Model, r: number): Record<string, Value> {
-  return Object.fromEntries(
-    Object.entries(model.stateShapes(r)).map(([name, shape]) => [
-      name,
-      on.input(`state.${name}`, float(...shape)),
-    ]),
-  );
 }
 
 const stateOutputs = (state: Readonly<Record<string, Value>>) =>

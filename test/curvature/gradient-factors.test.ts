@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { interpret } from '../../src/backend/cpu/interpret.js';
 import { cells } from '../../src/cells/index.js';
 import { type GradientFactors, gradientFactors } from '../../src/curvature/gradient-factors.js';
+import { batchInputs } from '../../src/model/batch-inputs.js';
 import { FeedForwardModel } from '../../src/model/feedforward-model.js';
 import { LanguageModel } from '../../src/model/language-model.js';
 import type { Model } from '../../src/model/model.js';
@@ -31,15 +32,7 @@ function product(on: Builder, { left, right }: GradientFactors): Value {
 function disagreement(model: Model, T: number, r: number): { difference: number; largest: number } {
   const on = new Builder();
   const theta = on.input('theta', float(model.parameters.size));
-  const { loss } = model.forward(on, {
-    theta,
-    batch: Object.fromEntries(
-      Object.entries(model.batchTypes(T, r)).map(([name, type]) => [name, on.input(name, type)]),
-    ),
-    state: Object.fromEntries(
-      Object.entries(model.stateShapes(r)).map(([name, shape]) => [name, on.input(name, float(...shape))]),
-    ),
-  });
+  const { loss } = model.forward(on, { theta, ...batchInputs(on, model, { steps: T, samples: r }) });
   const { specs } = model.parameters;
   const views = specs.map(({ name }) => model.parameters.view(on, theta, name));
   const gradients = gradient(on, loss, views);

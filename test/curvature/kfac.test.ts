@@ -14,7 +14,7 @@ import { LanguageModel } from '../../src/model/language-model.js';
 import { halfSquaredError, type LossName } from '../../src/model/losses.js';
 import type { Model } from '../../src/model/model.js';
 import { linearSpecs, Parameters } from '../../src/model/parameters.js';
-import { gradient } from '../../src/program/adjoint.js';
+import { Objective } from '../../src/optim/objective.js';
 import { float } from '../../src/program/program.js';
 import {
   type ProblemSizes,
@@ -178,24 +178,8 @@ describe('what flows back', () => {
 
 async function lossGradient({ model, theta, batches: [batch] }: CurvatureProblem): Promise<Float64Array> {
   using g = space.vector(model.parameters.size);
-  const { steps, samples, parts } = batch!;
-  const types = model.batchTypes(steps, samples);
-  const tensors = Object.fromEntries(
-    Object.entries(types).map(([name, type]) => [name, space.backend.tensor(type)]),
-  );
-  for (const [name, tensor] of Object.entries(tensors)) tensor.write(parts[name]!);
-  await space.programs.run(
-    'gradient of the test',
-    (on) => {
-      const input = on.input('theta', theta.type);
-      const batch = Object.fromEntries(
-        Object.entries(types).map(([name, type]) => [name, on.input(name, type)]),
-      );
-      const { loss } = model.forward(on, { theta: input, batch, state: {} });
-      return { g: gradient(on, loss, [input])[0]! };
-    },
-    { ...tensors, theta, g },
-  );
+  using objective = new Objective(space, model, theta);
+  await objective.gradient(batch!, g);
   return (await g.read()) as Float64Array;
 }
 

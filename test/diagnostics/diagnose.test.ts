@@ -240,7 +240,7 @@ describe('what cannot be diagnosed', () => {
     const given = problem(sequence({}), 4, 2, { inputs: [1, 2, 3] });
     await expect(diagnose(oracle, given)).rejects.toMatchObject({
       code: 'SHAPE',
-      message: "'inputs' has 3 elements and should have [4,2,2]",
+      message: "'inputs' of the batch has 3 elements and should have [4,2,2]",
     });
   });
 

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { interpret } from '../../src/backend/cpu/interpret.js';
 import { cells } from '../../src/cells/index.js';
 import { hessianVector } from '../../src/curvature/products.js';
+import { batchInputs } from '../../src/model/batch-inputs.js';
 import { LanguageModel } from '../../src/model/language-model.js';
 import { Builder } from '../../src/program/builder.js';
 import { float } from '../../src/program/program.js';
@@ -17,15 +18,7 @@ it.each(Object.keys(cells))('%s', (cell) => {
   const on = new Builder();
   const theta = on.input('theta', float(model.parameters.size));
   const vectors = on.input('vectors', float(k, model.parameters.size));
-  const { loss } = model.forward(on, {
-    theta,
-    batch: Object.fromEntries(
-      Object.entries(model.batchTypes(T, r)).map(([name, type]) => [name, on.input(name, type)]),
-    ),
-    state: Object.fromEntries(
-      Object.entries(model.stateShapes(r)).map(([name, shape]) => [name, on.input(name, float(...shape))]),
-    ),
-  });
+  const { loss } = model.forward(on, { theta, ...batchInputs(on, model, { steps: T, samples: r }) });
   const { product } = hessianVector(on, loss, [theta], [vectors]);
   const program = on.build({ product: product[0]! });
   const inputs = randomInputs(program, 3, ids);

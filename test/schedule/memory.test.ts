@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { resolveWorkload, WORKLOADS } from '../../src/bench/workload.js';
 import { hessianVector } from '../../src/curvature/products.js';
+import { batchInputs } from '../../src/model/batch-inputs.js';
 import { LanguageModel } from '../../src/model/language-model.js';
 import { adam } from '../../src/optim/adam.js';
 import { Builder } from '../../src/program/builder.js';
@@ -48,17 +49,6 @@ it('a Hessian-vector product', () => {
     on.input('theta', float(model.parameters.size)),
     on.input('v', float(model.parameters.size)),
   ];
-  const { loss } = model.forward(on, {
-    theta,
-    batch: Object.fromEntries(
-      Object.entries(model.batchTypes(unroll, batch)).map(([name, type]) => [name, on.input(name, type)]),
-    ),
-    state: Object.fromEntries(
-      Object.entries(model.stateShapes(batch)).map(([name, shape]) => [
-        name,
-        on.input(name, float(...shape)),
-      ]),
-    ),
-  });
+  const { loss } = model.forward(on, { theta, ...batchInputs(on, model, { steps: unroll, samples: batch }) });
   holds(on.build({ product: hessianVector(on, loss, [theta], [vector]).product[0]! }));
 });
