@@ -5,6 +5,9 @@ import type { Capacity } from './backend.js';
 export const excess = (needed: Capacity, { buffer, total }: Capacity): number =>
   Math.max(needed.buffer / buffer, needed.total / total);
 
+/** As errors say sizes. */
+export const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
 export interface Tried {
   readonly size: number;
   readonly excess: number;

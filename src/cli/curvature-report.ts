@@ -203,7 +203,7 @@ function densityLines({ grid, density }: SpectralDensity): string[] {
   const rows: string[][] = [];
   for (let from = 0; from < grid.length; from += tenth) {
     const share = density.slice(from, from + tenth).reduce((sum, x) => sum + x, 0) / total;
-    const to = Math.min(from + tenth, grid.length) - 1;
+    const to = Math.min(from + tenth, grid.length - 1);
     rows.push([`${short(grid[from]!)} to ${short(grid[to]!)}`, `${(100 * share).toFixed(2)} %`]);
   }
   return [markdownTable([['eigenvalues', 'share'], ...rows])];

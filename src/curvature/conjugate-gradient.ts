@@ -8,6 +8,7 @@ import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import { refused, requireInteger, requireNumber } from '../ranges.js';
 import { type CgReport, CgVectors } from './cg-vectors.js';
+import { notFinite } from './checks.js';
 import type { LinearOperator } from './linear-operator.js';
 import type { VectorSpace } from './vector-space.js';
 
@@ -112,7 +113,8 @@ export class ConjugateGradient implements Disposable {
     };
 
     for (;;) {
-      requireFinite(report, phis.length - 1);
+      if (!Object.values(report).every(Number.isFinite))
+        throw notFinite('a product or a vector is', `conjugate gradients, iteration ${phis.length - 1}`);
       if (Math.sqrt(report.rr) <= target) return finish('residual');
       if (progress > 0 && isSlow(phis, progress)) return finish('progress');
       if (phis.length > maxIterations) return finish('iterations');
@@ -162,14 +164,6 @@ function isSlow(phis: readonly number[], epsilon: number): boolean {
   if (i <= k) return false;
   const phi = phis[i]!;
   return phi < 0 && (phi - phis[i - k]!) / phi < k * epsilon;
-}
-
-function requireFinite(report: CgReport, iteration: number): void {
-  if (Object.values(report).every(Number.isFinite)) return;
-  throw new KronogradError('DIVERGED', 'a product or a vector is not finite', {
-    where: `conjugate gradients, after ${iteration} iterations`,
-    fix: 'check that the loss and the gradient are finite at these parameters, or raise the damping',
-  });
 }
 
 const indefinite = (iteration: number, curvature: number) =>

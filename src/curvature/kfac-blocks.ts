@@ -10,6 +10,7 @@ import type { Builder } from '../program/builder.js';
 import { dependents } from '../program/dependence.js';
 import { type Shape, sizeOf, type Value } from '../program/program.js';
 import { gradientFactors, type Rows } from './gradient-factors.js';
+import { unitMatrix } from './unit-matrix.js';
 
 /** The matrix of a block, [m, n]: matrices of parameters side by side. */
 export interface KfacBlock {
@@ -129,15 +130,11 @@ function overTime(on: Builder, rows: Rows, { time, samples }: VectorOptions, how
   if (time === 'expand') return rows;
   const { size } = rows;
   // A mean of one-hot vectors is none.
-  const dense = rows.kind === 'dense' ? rows.value : on.gather(identity(on, size), rows.value);
+  const dense = rows.kind === 'dense' ? rows.value : on.gather(unitMatrix(on, size), rows.value);
   const steps = dense.type.shape[0]! / samples;
   const sum = on.sum(on.reshape(dense, [steps, samples, size]), [0]);
   return { kind: 'dense', value: how === 'sum' ? sum : on.mul(sum, on.constant(1 / steps)), size };
 }
-
-/** I, [size, size]. */
-export const identity = (on: Builder, size: number): Value =>
-  on.call('equal', on.iota([size, size], 0), on.iota([size, size], 1));
 
 /**
  * The sums of left left' and of right right'. With the second over the number of vectors, left (x) right stands for the

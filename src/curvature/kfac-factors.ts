@@ -1,5 +1,6 @@
 /** The Kronecker factors of a model on given batches, gathered on the backend: pass by pass. */
 import type { Executable, Tensor } from '../backend/backend.js';
+import { mebibytes } from '../backend/capacity.js';
 import { programTensors, type Tensors } from '../backend/program-tensors.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
@@ -259,7 +260,6 @@ function requireRoomForFactors({ backend }: VectorSpace, blocks: readonly KfacBl
   const needed = factorBytes(blocks, bytes);
   const largest = Math.max(...blocks.map(({ left, right }) => bytes * Math.max(sizeOf(left), sizeOf(right))));
   if (needed <= total && largest <= buffer) return;
-  const mebibytes = (n: number) => `${Math.ceil(n / 2 ** 20)} MiB`;
   const limit =
     largest > buffer ? `one can have ${mebibytes(buffer)}` : `there is room for ${mebibytes(total)}`;
   throw new KronogradError(

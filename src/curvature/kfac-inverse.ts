@@ -4,8 +4,9 @@
  */
 import type { Builder } from '../program/builder.js';
 import { float, type Value } from '../program/program.js';
-import { identity, type KroneckerPair } from './kfac-blocks.js';
+import type { KroneckerPair } from './kfac-blocks.js';
 import type { FactorTensors } from './kfac-factors.js';
+import { unitMatrix } from './unit-matrix.js';
 import type { VectorSpace } from './vector-space.js';
 
 /**
@@ -64,7 +65,7 @@ function meanEigenvalue(on: Builder, factor: Value): Value {
 }
 
 const trace = (on: Builder, factor: Value): Value =>
-  on.sumAll(factor.type.shape.length === 1 ? factor : on.mul(factor, identity(on, factor.type.shape[0]!)));
+  on.sumAll(factor.type.shape.length === 1 ? factor : on.mul(factor, unitMatrix(on, factor.type.shape[0]!)));
 
 /** (A + damping I)^-1 for a semidefinite A [d, d], or a diagonal one [d]; damping []. */
 export function dampedInverse(on: Builder, a: Value, damping: Value): Value {
@@ -72,7 +73,7 @@ export function dampedInverse(on: Builder, a: Value, damping: Value): Value {
   // No eigenvalue is above the Frobenius norm.
   const norm = on.call('sqrt', on.sumAll(on.mul(a, a)));
   const least = on.call('max', damping, on.mul(norm, on.constant(1 / CONDITION)));
-  const eye = identity(on, a.type.shape[0]!);
+  const eye = unitMatrix(on, a.type.shape[0]!);
   const damped = on.add(a, on.mul(eye, least));
   return newtonInverse(on, damped, { least, most: on.add(norm, least) });
 }
@@ -89,7 +90,7 @@ function newtonInverse(
   bounds: { readonly least: Value; readonly most: Value },
 ): Value {
   const middle = on.call('div', on.constant(2), on.add(bounds.least, bounds.most));
-  const first = on.mul(identity(on, m.type.shape[0]!), middle);
+  const first = on.mul(unitMatrix(on, m.type.shape[0]!), middle);
   const { finals } = on.scan(
     { length: ITERATIONS, constants: [m], initial: [first, on.mul(bounds.least, middle)], xs: [] },
     (body, { constants: [m], carries: [x, delta] }) => {

@@ -4,6 +4,7 @@
  * dense block, its diagonal and its trace.
  */
 import type { Numbers, Tensor } from '../backend/backend.js';
+import { mebibytes } from '../backend/capacity.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
@@ -17,10 +18,10 @@ import {
   type FactorSizes,
   factorSizes,
   hasRoom,
-  unitMatrix,
 } from './kronecker-factors.js';
 import { type KroneckerSample, kroneckerEigenvalues } from './kronecker-spectrum.js';
 import { SymmetricOperator } from './linear-operator.js';
+import { unitMatrix } from './unit-matrix.js';
 import type { VectorSpace } from './vector-space.js';
 
 /** A weight's sum of Kronecker products as an operator that owns C and phi. */
@@ -218,7 +219,6 @@ function requireRoom(sizes: readonly FactorSizes[], { backend }: VectorSpace, we
   const needed = curvatureBytes(sizes, backend);
   if (hasRoom(needed, backend)) return;
   const { capacity, description } = backend;
-  const mebibytes = (size: number) => `${Math.ceil(size / 2 ** 20)} MiB`;
   const room = `there is room for ${mebibytes(capacity.total)}, and ${mebibytes(capacity.buffer)} in a buffer`;
   const each = sizes.map(({ r, T, m }) => `${r} samples x (${T} steps x ${m} units)^2 numbers`);
   throw new KronogradError(

@@ -12,6 +12,7 @@ import { batchForward, type CurvatureBatch, type CurvatureProblem, writeBatch } 
 import { type KroneckerPart, type WeightNode, weightNode } from './kronecker.js';
 import { precisionOf } from './precision.js';
 import { gaussNewtonVector, hessianVector } from './products.js';
+import { unitMatrix } from './unit-matrix.js';
 
 /** Sums of Kronecker products: the Hessian's without M + M', or the Gauss-Newton matrix's block. */
 export type ExplicitPart = Extract<KroneckerPart, 'hessian-sum' | 'gauss-newton'>;
@@ -176,7 +177,3 @@ function unitDirections(
   const place = on.add(step, on.iota([1, 1, 1, m], 3));
   return on.broadcast(on.call('equal', direction, place), [count, T, r, m]);
 }
-
-/** The identity, [n, n]. */
-export const unitMatrix = (on: Builder, n: number): Value =>
-  on.call('equal', on.iota([n, 1], 0), on.iota([1, n], 1));

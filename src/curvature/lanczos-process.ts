@@ -1,6 +1,6 @@
 /** Lanczos' three-term recurrence with full re-orthogonalisation: A Q = Q T + beta_m q_{m+1} e_m'. */
 import type { Tensor } from '../backend/backend.js';
-import { KronogradError } from '../errors.js';
+import { notFinite, requireSquare } from './checks.js';
 import type { LinearOperator } from './linear-operator.js';
 import { OrthonormalBasis } from './orthonormal-basis.js';
 import { precisionOf } from './precision.js';
@@ -31,13 +31,8 @@ export class LanczosProcess implements Disposable {
     readonly random: { readonly seed: number; readonly draw: number; readonly elements: Elements },
   ) {
     this.#draw = random.draw;
-    const { space, shape } = operator;
-    const [n, columns] = shape;
-    if (n !== columns)
-      throw new KronogradError('SHAPE', `the operator is [${shape}], and only square ones have eigenvalues`, {
-        where: 'Lanczos',
-        fix: 'give a symmetric operator',
-      });
+    const { space } = operator;
+    const n = requireSquare(operator, 'eigenvalues', 'Lanczos');
     this.basis = new OrthonormalBasis(space, n, Math.min(mostSteps, n));
     this.#vector = space.vector(n);
     this.#product = space.vector(n);
@@ -59,7 +54,8 @@ export class LanczosProcess implements Disposable {
     await this.operator.apply(this.#vector, this.#product);
     const nothing = ROUNDINGS * precisionOf(this.operator.space.backend).roundoff;
     const { along, norm } = await this.basis.extend(this.#product, this.#vector, nothing);
-    if (!Number.isFinite(along) || !Number.isFinite(norm)) throw this.#notFinite();
+    if (!Number.isFinite(along) || !Number.isFinite(norm))
+      throw notFinite(`product ${this.steps + 1} of the operator is`, 'Lanczos');
     this.alphas.push(along);
     this.betas.push(norm);
   }
@@ -77,17 +73,6 @@ export class LanczosProcess implements Disposable {
       const { norm } = await this.basis.extend(this.#product, this.#vector, LEAST_SHARE);
       if (norm > 0) return;
     }
-  }
-
-  #notFinite(): KronogradError {
-    return new KronogradError(
-      'DIVERGED',
-      `product ${this.steps + 1} of the operator has elements that are not finite`,
-      {
-        where: 'Lanczos',
-        fix: 'look at the loss and the parameters: one of them is NaN, infinite or too large',
-      },
-    );
   }
 
   [Symbol.dispose](): void {

@@ -137,13 +137,14 @@ async function resultOf(process: LanczosProcess, wanted: Wanted, converged: bool
     errors: pick(residuals, k).map((residual) => residual + rounding),
     vectors: k === 0 ? null : await process.basis.combine(pick(vectors, k)),
   });
-  return new LanczosResult(
-    await pairs(top, wanted.largest),
-    await pairs(bottom, wanted.smallest),
-    process.steps,
-    converged,
-    process.basis.bytes,
-  );
+  const largest = await pairs(top, wanted.largest);
+  try {
+    const smallest = await pairs(bottom, wanted.smallest);
+    return new LanczosResult(largest, smallest, process.steps, converged, process.basis.bytes);
+  } catch (error) {
+    largest.vectors?.[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The last k of a list that ascends, backwards. */

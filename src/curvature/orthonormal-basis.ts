@@ -71,13 +71,12 @@ export class OrthonormalBasis implements Disposable {
     const [k, m] = [coefficients.length, this.#capacity];
     using weights = this.space.vector(k, m);
     weights.write(coefficients.flatMap((row) => [...row, ...new Array(m - row.length).fill(0)]));
-    const combined = this.space.vector(k, this.n);
     const build = (on: Builder) => ({
       combined: on.gemm(on.input('weights', float(k, m)), on.input('rows', float(m, this.n))),
     });
-    await this.space.programs.run(`combine ${k} of ${m} ${this.n}`, build, {
-      ...{ weights, combined, rows: this.#rows },
-    });
+    const executable = await this.space.programs.executable(`combine ${k} of ${m} ${this.n}`, build);
+    const combined = this.space.vector(k, this.n);
+    executable.run({ weights, combined, rows: this.#rows });
     return combined;
   }
 
@@ -93,12 +92,13 @@ export class OrthonormalBasis implements Disposable {
 
   async #grow(): Promise<void> {
     const [before, after] = [this.#capacity, this.#roomFor(Math.min(2 * this.#capacity, this.most))];
-    const larger = this.space.vector(after, this.n);
     const build = (on: Builder) => {
       const rows = on.input('rows', float(before, this.n));
       return { larger: on.concat([rows, on.full([after - before, this.n], 0)], 0) };
     };
-    await this.space.programs.run(`grow ${before} ${after} ${this.n}`, build, { rows: this.#rows, larger });
+    const executable = await this.space.programs.executable(`grow ${before} ${after} ${this.n}`, build);
+    const larger = this.space.vector(after, this.n);
+    executable.run({ rows: this.#rows, larger });
     this.#rows[Symbol.dispose]();
     this.#rows = larger;
   }

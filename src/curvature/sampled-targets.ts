@@ -2,13 +2,13 @@
 import { programTensors } from '../backend/program-tensors.js';
 import { CounterRandom } from '../data/random.js';
 import { Scope } from '../dispose.js';
-import { KronogradError } from '../errors.js';
 import type { LossName } from '../model/losses.js';
 import type { Model } from '../model/model.js';
 import { Builder } from '../program/builder.js';
 import { float } from '../program/program.js';
 import { requireInteger } from '../ranges.js';
 import { batchForward, type CurvatureBatch, type CurvatureProblem, writeBatch } from './batch-products.js';
+import { notFinite } from './checks.js';
 import { SEED } from './random-vectors.js';
 import type { VectorSpace } from './vector-space.js';
 
@@ -67,10 +67,7 @@ async function predict(space: VectorSpace, { model, theta }: CurvatureProblem, b
   executable.run({ ...tensors, theta });
   const numbers = await tensors.prediction!.read();
   if (!numbers.every(Number.isFinite))
-    throw new KronogradError('DIVERGED', 'a prediction is not finite: no targets can be drawn from it', {
-      where: 'sampled targets',
-      fix: 'look at the parameters and the inputs: one of them is NaN, infinite or too large',
-    });
+    throw notFinite('a prediction, which targets are to be drawn from, is', 'sampled targets');
   return { numbers, outputs, name };
 }
 

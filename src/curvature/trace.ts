@@ -1,8 +1,8 @@
 /** What a symmetric operator's products with random vectors tell of it: trace and Frobenius norm. */
 import type { Tensor } from '../backend/backend.js';
-import { KronogradError } from '../errors.js';
 import type { Builder } from '../program/builder.js';
 import { requireInteger } from '../ranges.js';
+import { notFinite, requireSquare } from './checks.js';
 import type { LinearOperator } from './linear-operator.js';
 import { OrthonormalBasis } from './orthonormal-basis.js';
 import { precisionOf } from './precision.js';
@@ -37,7 +37,7 @@ export async function hutchinson(
 ): Promise<HutchinsonResult> {
   requireInteger(probes, 'probes', { min: 2 });
   requireInteger(seed, 'seed', SEED);
-  const n = requireSquare(operator);
+  const n = requireSquare(operator, 'a trace', 'trace');
   const { space } = operator;
   const traces: number[] = [];
   const squares: number[] = [];
@@ -66,7 +66,7 @@ export async function hutchPlusPlus(
 ): Promise<Estimate> {
   requireInteger(products, 'products', { min: 6 });
   requireInteger(seed, 'seed', SEED);
-  const n = requireSquare(operator);
+  const n = requireSquare(operator, 'a trace', 'trace');
   const { space } = operator;
   const third = Math.floor(products / 3);
   using basis = new OrthonormalBasis(space, n, Math.min(third, n));
@@ -119,19 +119,7 @@ function estimateOf(samples: readonly number[]): Estimate {
   return { value: mean, standardError: Math.sqrt(variance / length) };
 }
 
-function requireSquare({ shape }: LinearOperator): number {
-  const [n, columns] = shape;
-  if (n === columns) return n;
-  throw new KronogradError('SHAPE', `the operator is [${shape}], and only square ones have a trace`, {
-    where: 'trace',
-    fix: 'give a square operator',
-  });
-}
-
 function requireFinite(x: number): number {
   if (Number.isFinite(x)) return x;
-  throw new KronogradError('DIVERGED', 'a product of the operator with a probe is not finite', {
-    where: 'trace',
-    fix: 'look at the loss and the parameters: one of them is NaN, infinite or too large',
-  });
+  throw notFinite('a product of the operator with a probe is', 'trace');
 }

@@ -1,6 +1,6 @@
 /** Whether a training step fits into a backend, known before anything is allocated. */
 import type { Backend, Capacity } from '../backend/backend.js';
-import { excess, largestFitting } from '../backend/capacity.js';
+import { excess, largestFitting, mebibytes } from '../backend/capacity.js';
 import { KronogradError } from '../errors.js';
 import { schedule } from '../schedule/index.js';
 import { configuredStep } from './configured-step.js';
@@ -43,8 +43,6 @@ export function fittingConfig<Config extends RunConfig>(
 
 /** What takes the least memory of what a configuration leaves open. */
 const leanest = <Config extends RunConfig>(config: Config): Config => ({ recompute: true, ...config });
-
-const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
 
 /**
  * Bytes of a training step as it is scheduled, with the arenas that it has at shorter lengths. What a backend needs

@@ -2,8 +2,9 @@
 import type { Backend } from '../backend/backend.js';
 import { eigenvaluesOf } from '../curvature/dense.js';
 import { kroneckerSum, weightNode } from '../curvature/kronecker.js';
-import { curvatureRows, unitMatrix } from '../curvature/kronecker-factors.js';
+import { curvatureRows } from '../curvature/kronecker-factors.js';
 import { gaussNewtonVector, hessianVector } from '../curvature/products.js';
+import { unitMatrix } from '../curvature/unit-matrix.js';
 import { KronogradError } from '../errors.js';
 import { isRecord, type JsonRecord } from '../interop/json.js';
 import { Builder } from '../program/builder.js';
