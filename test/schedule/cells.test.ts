@@ -112,14 +112,17 @@ describe('dispatches a time step', () => {
       { name, layers: 2, bidirectional: false },
       { name, layers: 2, bidirectional: true },
     ]),
-  )('$name on WebGPU, layers: $layers, both directions: $bidirectional: about one for all of them', (shape) => {
-    const { name, ...stack } = shape;
-    const T = 64;
-    const program = derivatives({ cell: cells[name]!, input: 6, hidden: 8, ...stack }, T);
-    const dispatches = countDispatches(compose(schedule(program), defaultLimits, 'all'));
-    console.log(`${name}: ${dispatches} dispatches, ${(dispatches / T).toFixed(1)} a step`);
-    expect(dispatches).toBeLessThanOrEqual(1.1 * T);
-  });
+  )(
+    '$name on WebGPU, layers: $layers, both directions: $bidirectional: about one for all of them',
+    (shape) => {
+      const { name, ...stack } = shape;
+      const T = 64;
+      const program = derivatives({ cell: cells[name]!, input: 6, hidden: 8, ...stack }, T);
+      const dispatches = countDispatches(compose(schedule(program), defaultLimits, 'all'));
+      console.log(`${name}: ${dispatches} dispatches, ${(dispatches / T).toFixed(1)} a step`);
+      expect(dispatches).toBeLessThanOrEqual(1.1 * T);
+    },
+  );
 
   it('layer-norm-lstm, a Hessian product: the sums of tangents are in rows as well', () => {
     const config = { cell: cells['layer-norm-lstm']!, input: 6, hidden: 8, layers: 1 };
