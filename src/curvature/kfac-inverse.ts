@@ -68,7 +68,7 @@ const trace = (on: Builder, factor: Value): Value =>
   on.sumAll(factor.type.shape.length === 1 ? factor : on.mul(factor, unitMatrix(on, factor.type.shape[0]!)));
 
 /** (A + damping I)^-1 for a semidefinite A [d, d], or a diagonal one [d]; damping []. */
-export function dampedInverse(on: Builder, a: Value, damping: Value): Value {
+function dampedInverse(on: Builder, a: Value, damping: Value): Value {
   if (a.type.shape.length === 1) return on.call('div', on.constant(1), on.add(a, damping));
   // No eigenvalue is above the Frobenius norm.
   const norm = on.call('sqrt', on.sumAll(on.mul(a, a)));

@@ -64,7 +64,7 @@ describe('eigenvalues from C', () => {
             { steps: 1, samples, seed },
             part,
           );
-          expectClose(ours, dense, 1e-9);
+          expectClose(ours, dense, 1e-12);
         }
       }),
       { numRuns: 15 },
@@ -112,7 +112,7 @@ describe('eigenvalues from C', () => {
         const model = smallSequenceModel(cell, { features: n, hidden: 2 });
         const weight = model.parameters.specs[0]!.name;
         const { dense, ours } = await both(model, weight, sizes, 'hessian-sum');
-        expectClose(ours, dense, 1e-9);
+        expectClose(ours, dense, 1e-12);
       }),
       { numRuns: 10 },
     );
@@ -127,7 +127,7 @@ describe('eigenvalues from C', () => {
       'gauss-newton',
     );
     expect(dense[0]).toBeGreaterThan(-1e-12);
-    expectClose(ours, dense, 1e-9);
+    expectClose(ours, dense, 1e-12);
   });
 });
 

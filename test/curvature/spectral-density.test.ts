@@ -54,7 +54,7 @@ describe('spectralDensity', () => {
     const errors = grid.map((_, i) =>
       Math.sqrt(each.reduce((sum, one) => sum + (one[i]! - mean[i]!) ** 2, 0) / (probes - 1) / probes),
     );
-    expectClose(standardErrors, errors, 1e-9);
+    expectClose(standardErrors, errors, 1e-12);
   });
 
   test.each([

@@ -115,11 +115,11 @@ describe('the first step', () => {
       const d = Matrix.columnVector(Array.from(direction));
       const expected = -Matrix.columnVector(g).dot(d) / d.transpose().mmul(curvature).mmul(d).get(0, 0);
       expect(momentum).toBe(0);
-      expect(rate / expected).toBeCloseTo(1, 9);
+      expect(rate / expected).toBeCloseTo(1, 11);
       const after = await theta.read();
       const largest = Math.max(...direction.map(Math.abs)) * rate;
       const errors = before.map((x, i) => Math.abs(after[i]! - x - rate * direction[i]!));
-      expect(Math.max(...errors) / largest).toBeLessThan(1e-9);
+      expect(Math.max(...errors) / largest).toBeLessThan(1e-11);
     },
   );
 
