@@ -1,6 +1,7 @@
 /** From a checkpoint, the model and the batches that `curvature` and `diagnose` look at. */
 import type { CurvatureBatch } from '../curvature/batch-products.js';
 import { TextStream } from '../data/batches.js';
+import { Standardiser } from '../data/standardise.js';
 import { KronogradError } from '../errors.js';
 import type { Model } from '../model/model.js';
 import type { LoadedCheckpoint } from '../train/checkpoint-node.js';
@@ -11,7 +12,7 @@ import { SequenceData } from '../train/sequence-data.js';
 import { prepareText, TextData } from '../train/text-data.js';
 import type { ConfigOf, TrainingData } from '../train/training-data.js';
 import { type FlatParameters, flatWeights, trainedModel } from '../train/weights.js';
-import { makeProblem } from './problems.js';
+import { otherCsv } from './problems.js';
 import { savedTextFile } from './run-setup.js';
 import { type SavedSequences, savedSequences } from './sequence-setup.js';
 import { readTextFile } from './text-file.js';
@@ -77,10 +78,11 @@ async function ofSequences(
   if (options.csv === undefined) {
     requireContinuation(checkpoint, saved, new SequenceData(problem.sets, saved), folder);
     const data = new SequenceData(problem.sets, config);
-    return problemOf(resumed, data, config, options, spec.kind === 'csv' ? spec.file : spec.kind);
+    return problemOf(resumed, data, config, options, 'file' in spec ? spec.file : spec.kind);
   }
-  if (spec.kind !== 'csv') throw notFor('--csv', folder, spec.kind);
-  const { sets } = await makeProblem({ ...spec, file: options.csv }, config.seed);
+  if (!('file' in spec)) throw notFor('--csv', folder, spec.kind);
+  const standardiser = Standardiser.fromJSON(checkpoint.config.standardisation, folder);
+  const { sets } = await otherCsv(options.csv, spec, standardiser);
   return problemOf(resumed, new SequenceData(sets, config), config, options, options.csv);
 }
 

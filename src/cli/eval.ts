@@ -15,7 +15,7 @@ import type { CommandRegistration } from './program.js';
 import { bitsPerCharacter } from './progress.js';
 import { savedTextFile } from './run-setup.js';
 import { resultLines, scoreSequences, testSequences } from './sequence-result.js';
-import { type SavedSequences, savedForecasts, savedSequences } from './sequence-setup.js';
+import { type SavedSequences, savedOnCsv, savedSequences } from './sequence-setup.js';
 import { readTextFile } from './text-file.js';
 
 interface EvalOptions {
@@ -42,7 +42,7 @@ export const evaluate: CommandRegistration = (program, context) => {
       const sequences =
         options.csv === undefined
           ? await savedSequences(loaded)
-          : await savedForecasts(loaded, options.csv, '--csv');
+          : await savedOnCsv(loaded, options.csv, '--csv');
       if (sequences !== null) {
         if (options.text !== undefined)
           throw new KronogradError('OPTION', '--text is for models of text', {

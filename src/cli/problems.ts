@@ -19,6 +19,7 @@ import { KronogradError } from '../errors.js';
 import type { SequenceSets } from '../train/sequence-data.js';
 import { firstOf, partOf } from '../train/sequence-parts.js';
 import { digestOf } from './digest.js';
+import { type LabelSpec, labelProblem, otherLabels } from './label-problem.js';
 
 export type CsvSpec = {
   readonly kind: 'csv';
@@ -35,6 +36,7 @@ export type CsvSpec = {
 export type ProblemSpec =
   | { readonly kind: 'births' | 'weather'; readonly window: number; readonly horizon: number }
   | CsvSpec
+  | LabelSpec
   | { readonly kind: 'occupancy'; readonly window: number }
   | { readonly kind: 'digits' }
   | { readonly kind: TaskName; readonly window: number };
@@ -69,6 +71,8 @@ export async function makeProblem(spec: ProblemSpec, seed: number): Promise<Prob
       return packaged(await loadWeather(), spec);
     case 'csv':
       return forecast(await csvSeries(spec.file, spec), spec, spec.period, `${spec.file}, ${spec.target}`);
+    case 'labels':
+      return labelProblem(spec);
     case 'occupancy':
       return occupancy(spec, seed);
     case 'digits':
@@ -113,7 +117,12 @@ function forecast(raw: Series, spec: ProblemSpec, period: number, label: string)
 }
 
 /** Another file with the columns of a saved run: all its windows, standardised as that run's training rows were. */
-export async function otherCsv(file: string, spec: CsvSpec, standardiser: Standardiser): Promise<Problem> {
+export async function otherCsv(
+  file: string,
+  spec: CsvSpec | LabelSpec,
+  standardiser: Standardiser,
+): Promise<Problem> {
+  if (spec.kind === 'labels') return otherLabels(file, spec, standardiser);
   const raw = await csvSeries(file, spec);
   const test = new SeriesWindows({ ...raw, values: standardiser.transform(raw.values, raw.values) });
   return {

@@ -87,14 +87,14 @@ export async function setUpSequences(
     return null;
   }
   requireNone(options, ['text'], 'is for runs on text', where);
-  if (csv !== undefined && preset !== undefined)
+  if (csv !== undefined && preset !== undefined && known?.spec.kind !== 'occupancy')
     throw new KronogradError('OPTION', 'a preset and --csv exclude each other', {
       where: `${preset}, ${where('csv')}`,
-      fix: 'give only one of the two',
+      fix: 'give only one of the two; the preset occupancy alone has a CSV in the place of its data',
     });
   if (file !== undefined) resolveSequenceConfig(file.config, file.where);
-  const spec = csv === undefined ? presetSpec(known!.spec, options, where) : csvSpec(csv, options, where);
-  const out = `runs/${spec.kind}`;
+  const spec = specOf(known?.spec, options, where);
+  const out = `runs/${preset ?? spec.kind}`;
   const base = { ...(known?.config ?? FORECAST), out };
   const changes = overlayConfig(file?.config ?? {}, configOf(given));
   const config = resolveSequenceConfig(overlayConfig(base, changes), optionName(given));
@@ -138,13 +138,13 @@ export async function savedSequences(
  * The same with another CSV file in the place of the one that the run was on, which need not be there any more.
  * @throws KronogradError OPTION for a run on anything but a CSV, and what reading the data throws
  */
-export async function savedForecasts(
+export async function savedOnCsv(
   resumed: LoadedCheckpoint,
   csv: string,
   where: string,
 ): Promise<SavedSequences> {
   const run = savedRun(resumed);
-  if (run?.spec.kind !== 'csv')
+  if (run === null || !('file' in run.spec))
     throw new KronogradError('OPTION', `${where} is for models of a CSV`, {
       where,
       fix: `leave it out: ${resumed.folder} was trained on ${run === null ? 'a text' : run.spec.kind}`,
@@ -167,7 +167,11 @@ function savedRun(
   return { config: resolveSequenceConfig(overlayConfig(saved, changes), where), spec };
 }
 
-const KINDS = new Set<string>(['csv', ...Object.values(SEQUENCE_PRESETS).map(({ spec }) => spec.kind)]);
+const KINDS = new Set<string>([
+  'csv',
+  'labels',
+  ...Object.values(SEQUENCE_PRESETS).map(({ spec }) => spec.kind),
+]);
 
 /**
  * What a checkpoint of sequences says that it was trained on; null for a checkpoint of text.
@@ -187,6 +191,12 @@ function savedSpec({ checkpoint, folder }: LoadedCheckpoint): ProblemSpec | null
       fix: 'use the release of kronograd that wrote it',
     },
   );
+}
+
+function specOf(preset: ProblemSpec | undefined, options: TrainOptions, where: Where): ProblemSpec {
+  const { csv } = options;
+  if (csv !== undefined && preset?.kind === 'occupancy') return labelSpec(csv, preset, options, where);
+  return csv === undefined ? presetSpec(preset!, options, where) : csvSpec(csv, options, where);
 }
 
 function presetSpec(spec: ProblemSpec, options: TrainOptions, where: Where): ProblemSpec {
@@ -212,13 +222,31 @@ function csvSpec(file: string, options: TrainOptions, where: Where): ProblemSpec
     kind: 'csv',
     file: resolve(file),
     target,
-    features:
-      options.features === undefined ? [target] : options.features.split(',').map((name) => name.trim()),
+    features: options.features === undefined ? [target] : columnsOf(options.features),
     window: requireInteger(options.window ?? 28, where('window'), WINDOW),
     horizon: requireInteger(options.horizon ?? 1, where('horizon'), WINDOW),
     period: requireInteger(options.period ?? 0, where('period'), { min: 0, max: WINDOW.max }),
   };
 }
+
+/** A preset's labels, of a CSV in the place of its own data. */
+function labelSpec(
+  file: string,
+  { window }: { readonly window: number },
+  options: TrainOptions,
+  where: Where,
+): ProblemSpec {
+  requireNone(options, ['horizon', 'period'], 'is for forecasts', where);
+  return {
+    kind: 'labels',
+    file: resolve(file),
+    targets: columnsOf(requireText(options.target, where('target'))),
+    window: requireInteger(options.window ?? window, where('window'), WINDOW),
+    ...(options.features === undefined ? {} : { features: columnsOf(options.features) }),
+  };
+}
+
+const columnsOf = (names: string): string[] => names.split(',').map((name) => name.trim());
 
 function requireNone(
   options: TrainOptions,

@@ -61,9 +61,18 @@ export function addTrainOptions(command: Command): Command {
     command.option(`${flag} <${value}>`, meaning, anyNumberOption(flag));
 
   command.option('--text <file>', 'the text to learn from, in UTF-8');
-  command.option('--csv <file>', 'a time series to forecast instead, with a header');
-  command.option('--target <column>', 'with --csv, the column to forecast');
-  command.option('--features <columns>', 'the columns that a forecast sees, with commas between; the target');
+  command.option(
+    '--csv <file>',
+    'a time series to forecast instead, with a header; of occupancy, its counts',
+  );
+  command.option(
+    '--target <columns>',
+    'with --csv, the column to forecast; of occupancy, those of the labels, with commas between',
+  );
+  command.option(
+    '--features <columns>',
+    'with --csv, the columns that are shown, with commas between; the target, of occupancy all others',
+  );
   number('--window', 't', 'steps that a forecast sees; of a task, how long its sequences are');
   number('--horizon', 'h', 'how many steps ahead the forecast is');
   number('--period', 'p', 'with --csv, rows of one season, for the seasonal-naive baseline');

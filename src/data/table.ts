@@ -65,6 +65,26 @@ export function tableValues(table: Table, names: readonly string[] = table.names
 /** A column of a table by its name, copied. Throws DATA for a name that the table does not have. */
 export const columnOf = (table: Table, name: string): Float64Array => tableValues(table, [name]);
 
+/**
+ * Named columns of yes-or-no labels, [n, c] of 0 and 1. Throws DATA for a name that the table does not have, and, with
+ * row and column, for any other value; `where` names the table.
+ */
+export function tableLabels(table: Table, names: readonly string[], where: string): Uint8Array {
+  const places = names.map((name) => placeOf(table, name));
+  const labels = new Uint8Array(table.rows * names.length);
+  for (let row = 0; row < table.rows; row += 1)
+    for (const [column, place] of places.entries()) {
+      const value = table.values[row * table.names.length + place]!;
+      if (value !== 0 && value !== 1)
+        throw new KronogradError('DATA', `the label ${value} is neither 0 nor 1`, {
+          where: `${where}: row ${row + 1}, column ${JSON.stringify(names[column])}`,
+          fix: 'give 1 where the label holds and 0 where it does not',
+        });
+      labels[row * names.length + column] = value;
+    }
+  return labels;
+}
+
 function placeOf({ names }: Table, name: string): number {
   const place = names.indexOf(name);
   if (place !== -1) return place;

@@ -129,6 +129,16 @@ describe('the numbers', () => {
     expect(other.loss).not.toBe(own.loss);
     const more = JSON.parse((await curvature(series, '--json', '--csv', join(root, 'more.csv'))).out);
     expect(more.source).toBe(join(root, 'more.csv'));
+    // Standardised by its own rows, ten times the series would be the series.
+    const tenfold = join(root, 'tenfold.csv');
+    const rows = (await readFile(join(root, 'waves.csv'), 'utf8')).split('\n').slice(1);
+    await writeFile(tenfold, ['y', ...rows.map((row) => 10 * Number(row.split(',')[1]))].join('\n'));
+    const [once, tenTimes] = await Promise.all(
+      ['waves.csv', 'tenfold.csv'].map(async (file) =>
+        JSON.parse((await curvature(series, '--json', '--csv', join(root, file))).out),
+      ),
+    );
+    expect(tenTimes.loss).toBeGreaterThan(10 * once.loss);
   });
 });
 

@@ -69,7 +69,7 @@ describe('presets', () => {
     ['--lr', '0', '--lr cannot be 0'],
     ['--cell', 'gru2', '--cell cannot be "gru2"'],
     ['--backend', 'cuda', '--backend cannot be "cuda"'],
-    ['--optimizer', 'lbfgs', '--optimizer cannot be "lbfgs"'],
+    ['--optimizer', 'adagrad', '--optimizer cannot be "adagrad"'],
     ['--schedule', 'linear', '--schedule cannot be "linear"'],
     ['--dropout', '1', '--dropout cannot be 1'],
     ['--clip-value', '-1', '--clip-value cannot be -1'],
