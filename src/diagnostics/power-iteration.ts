@@ -26,7 +26,7 @@ const BEGINNINGS_AT_ONCE = 8;
 
 /**
  * sigma_max of every step and every product, each from below; no sigma_min. In float32 what has decayed below about
- * 1e-19, whose square is no number any more, is 0.
+ * 1e-19, whose square is no number any more, is 0, and what has grown beyond 1e19 is Infinity.
  * @throws KronogradError MEMORY
  */
 export async function powerSpectra(
@@ -171,8 +171,13 @@ async function iterate(
   for (let i = 0; ; i++) {
     program.run();
     const { sigma } = await program.read('sigma');
-    const now = Float64Array.from(sigma!);
-    const isSettled = i > 0 && now.every((norm, row) => Math.abs(norm - before[row]!) <= tolerance * norm);
+    // What has left the finite stays there: no vector that is left could bring it back.
+    const now = Float64Array.from(sigma!, (norm, row) =>
+      Number.isFinite(norm) && before[row] !== Number.POSITIVE_INFINITY ? norm : Number.POSITIVE_INFINITY,
+    );
+    const isNear = (norm: number, row: number) =>
+      norm === before[row] || Math.abs(norm - before[row]!) <= tolerance * norm;
+    const isSettled = i > 0 && now.every(isNear);
     if (isSettled || i + 1 >= iterations) return now;
     before = now;
   }

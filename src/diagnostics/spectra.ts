@@ -9,7 +9,10 @@ import type { StepJacobian } from './step-jacobians.js';
 export interface Spectrum {
   /** sigma_max, [T, r]: of step t at (t - 1) r + sample. */
   readonly largest: Float64Array;
-  /** sigma_min, [T, r]; null where only norms were computed. */
+  /**
+   * sigma_min, [T, r]; null where only norms were computed. Below the rounding of sigma_max, in float32 1e-7 of it, there
+   * is nothing but rounding.
+   */
   readonly smallest: Float64Array | null;
 }
 

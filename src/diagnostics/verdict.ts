@@ -10,9 +10,9 @@ export type VerdictKind = 'vanishing' | 'exploding' | 'kept' | 'no error' | 'one
 
 export interface Verdict {
   readonly kind: VerdictKind;
-  /** The geometric mean of the change in one step back; null where there is none. */
+  /** The geometric mean of the change in one step back; null where there is none, or no number for it. */
   readonly perStep: number | null;
-  /** What remains at the longest lag, 1 for all; null where there is nothing to remain. */
+  /** What remains at the longest lag, 1 for all; null where there is nothing to remain, or no number for it. */
   readonly remaining: number | null;
   /** A sentence with the numbers. */
   readonly text: string;
@@ -28,10 +28,15 @@ export function verdictOn(layer: string, signals: readonly number[]): Verdict {
   if (!(first > 0)) return nothing('no error', "no error of the last step's loss reaches the state");
   if (lag < 1) return nothing('one step', 'a single step has no flow back');
   const remaining = signals[lag]! / first;
+  const steps = `${lag} step${lag === 1 ? '' : 's'}`;
+  if (!Number.isFinite(remaining))
+    return {
+      ...{ kind: 'exploding', perStep: null, remaining: null },
+      text: `${layer}: error signals are beyond all numbers after ${steps}: exploding`,
+    };
   const perStep = remaining ** (1 / lag);
   const kind =
     remaining < VERDICT.vanishing ? 'vanishing' : remaining > VERDICT.exploding ? 'exploding' : 'kept';
-  const steps = `${lag} step${lag === 1 ? '' : 's'}`;
   const change = remaining < 1 ? 'shrink' : 'grow';
   const rest =
     remaining < 1

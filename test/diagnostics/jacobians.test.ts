@@ -230,6 +230,17 @@ describe('power iteration', () => {
     );
   });
 
+  it('is Infinity in float32 for what grows beyond it', async () => {
+    const [zero, one] = [[0], [1e10]];
+    const { trace } = tracedLayer({
+      ...{ cell: cells.rnn!, T: 3, r: 1, input: 1, hidden: 1 },
+      parameters: { x: [0, 0, 0], 'state.h': zero, weight_hh: one, bias_ih: zero, bias_hh: zero },
+    });
+    const { products } = await powerSpectra(new Float32Backend(), trace);
+    expectClose(products.largest.slice(2), [1e10], 1e-6);
+    expect([...products.largest.slice(0, 2)]).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  });
+
   it('runs in float32', async () => {
     const traced = tracedLayer({ cell: lstm, T: 6 });
     const { steps, products } = await spectraOf(traced);

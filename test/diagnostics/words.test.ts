@@ -49,6 +49,14 @@ describe('verdicts', () => {
     );
   });
 
+  it('tell of what no number holds', () => {
+    for (const last of [Number.POSITIVE_INFINITY, Number.NaN])
+      expect(verdictOn('layer 0', [1, 1e30, last])).toEqual({
+        ...{ kind: 'exploding', perStep: null, remaining: null },
+        text: 'layer 0: error signals are beyond all numbers after 2 steps: exploding',
+      });
+  });
+
   it('change at the thresholds that are stated', () => {
     expect(verdictOn('', [1, VERDICT.vanishing]).kind).toBe('kept');
     expect(verdictOn('', [1, VERDICT.vanishing * 0.999]).kind).toBe('vanishing');
