@@ -57,6 +57,8 @@ export type { ForecastScore } from './data/baselines.js';
 export { persistence, seasonalNaive } from './data/baselines.js';
 export type { TextBatch, TextStreamOptions } from './data/batches.js';
 export { TextStream } from './data/batches.js';
+export type { LabelledSeries } from './data/label-windows.js';
+export { LabelWindows } from './data/label-windows.js';
 export type { BigramBaseline } from './data/ngram.js';
 export { bigramBaseline, unigramEntropy } from './data/ngram.js';
 export type { RandomState } from './data/random.js';
