@@ -29,7 +29,10 @@ export interface Carousel {
    * Augmented LSTM.
    */
   readonly bound: Float64Array | null;
-  /** What Sherstinsky (VI-J, eq. 179-181) asks of a carousel, as far as it holds up: gates at 1, and ||Q|| below 1. */
+  /**
+   * What Sherstinsky (VI-J, eq. 179-181) asks of a carousel, as far as it holds up: gates at 1, and ||Q|| below 1. None
+   * where there are no two steps in a row.
+   */
   readonly conditions: readonly CarouselCondition[];
   /** The share of steps that run as a carousel. */
   readonly share: number;
@@ -96,8 +99,9 @@ export class CarouselSplit {
     const runs = places.filter(
       (place) => gateMean(place) >= CAROUSEL.gate && remainder[place]! <= CAROUSEL.remainder,
     );
-    const share = places.length === 0 ? 0 : runs.length / places.length;
     const bound = hasBound(layer.parameters) ? remainderBound(layer, quantities, this.#readoutNorm) : null;
+    if (places.length === 0) return { remainder, bound, share: 0, conditions: [], isCarousel: false };
+    const share = runs.length / places.length;
     const worst = (values: Float64Array) => places.reduce((most, place) => Math.max(most, values[place]!), 0);
     const smallest = places.reduce((least, place) => Math.min(least, gateMean(place)), 1);
     return {
@@ -110,7 +114,7 @@ export class CarouselSplit {
         below('max ||Q[k]||', worst(remainder)),
         ...(bound === null ? [] : [below('bound on ||Q[k]|| by the norms of the weights', worst(bound))]),
       ],
-      isCarousel: places.length > 0 && share >= CAROUSEL.steps,
+      isCarousel: share >= CAROUSEL.steps,
     };
   }
 }

@@ -61,7 +61,7 @@ export interface Diagnosis {
 
 /**
  * @throws KronogradError OPTION for a model without recurrent layers, SHAPE for parts of a batch that do not fit, DATA
- * for a loss or a state that is not finite, MEMORY
+ * for a loss or a state that is not finite and for a mask without a step, MEMORY
  */
 export async function diagnose(
   backend: Backend,

@@ -45,7 +45,7 @@ export interface TracedLayer {
 
 /**
  * @throws KronogradError OPTION for a model without recurrent layers, SHAPE for parts that do not fit, DATA for a loss
- * or a state that is not finite, MEMORY
+ * or a state that is not finite and for a mask without a step, MEMORY
  */
 export async function traceModel(
   backend: Backend,
@@ -53,6 +53,11 @@ export async function traceModel(
 ): Promise<{ loss: number; layers: TracedLayer[] }> {
   const { steps, samples, parts, state = {} } = batch;
   requireParts(model, parts, batch, { of: 'the batch', where: 'diagnosis' });
+  if (parts.mask && Array.from(parts.mask).every((taken) => taken === 0))
+    throw new KronogradError('DATA', 'the mask holds the state at every step', {
+      where: 'diagnosis',
+      fix: 'give a batch with a step that is taken',
+    });
   const on = new Builder();
   const { loss, prediction, layers } = model.forward(on, {
     theta: on.input('theta', float(model.parameters.size)),

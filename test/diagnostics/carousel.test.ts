@@ -160,7 +160,7 @@ describe('the split of an LSTM', () => {
       true,
     ]);
     const single = await split({ cell: vanillaLstm, T: 1 });
-    expect(single.carousel).toMatchObject({ share: 0, isCarousel: false });
+    expect(single.carousel).toMatchObject({ share: 0, conditions: [], isCarousel: false });
   });
 
   it('is made of every cell that has a carousel', async () => {

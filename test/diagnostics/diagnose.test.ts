@@ -255,6 +255,11 @@ describe('what cannot be diagnosed', () => {
     });
   });
 
+  it('a batch of nothing but padding', async () => {
+    const given = problem(sequence({ masked: true }), 4, 2, { ...masks, mask: new Array(8).fill(0) });
+    await expect(diagnose(oracle, given)).rejects.toMatchObject({ code: 'DATA' });
+  });
+
   it('a loss that is not finite', async () => {
     const given = problem(sequence({}), 4, 2);
     const targets = Array.from(given.batch.parts.targets!).fill(Number.POSITIVE_INFINITY);
