@@ -1,6 +1,7 @@
 /** The choice of a gemm's tile: how much of the result a workgroup and an invocation own. */
 import type { Share } from './body.js';
 import type { KernelLimits } from './kernel.js';
+import { productKey } from './product_key.js';
 import type { GemmStage } from './stage.js';
 
 export interface GemmTile {
@@ -84,31 +85,61 @@ export interface TimedTile {
   readonly beside: number;
 }
 
-/**
- * The tile with the least expected time: what one invocation does, times how often the device must be filled.
- * Large tiles read less workgroup memory for a multiply-add; small ones fill a device and waste less at edges. Of a
- * tile of rows, a workgroup does all columns one after the other.
- * @returns undefined when no tile suits.
- */
-export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Share): TimedTile | undefined {
+/** A tile with what it is expected to take; undefined when it does not suit. */
+function timedTile(
+  stage: GemmStage,
+  tile: GemmTile,
+  limits: KernelLimits,
+  share: Share | undefined,
+): TimedTile | undefined {
   const { batch, rows, columns, slots, terms } = stage;
   const fed = Math.max(...terms.map((term) => term.slots.length));
   const room = share?.room ?? Math.min(MOST_BYTES, limits.maxComputeWorkgroupStorageSize);
+  const { threadsX, threadsY, rowsEach, columnsEach } = tile;
+  const threads = threadsX * threadsY;
+  if (rowsEach * columnsEach * slots > REGISTERS) return undefined;
+  if (threads > limits.maxComputeInvocationsPerWorkgroup || tileBytes(tile, fed) > room) return undefined;
+  if (share !== undefined && !suits(tile, share)) return undefined;
+  const rowTiles = Math.ceil(rows / (threadsY * rowsEach));
+  const groups = batch * rowTiles * Math.ceil(columns / (threadsX * columnsEach));
+  const inTurn = share?.tile ? groups / rowTiles : 1;
+  const beside = groups / inTurn;
+  const time = workOf(stage, fed, tile) * inTurn * timesFilled(beside, threads, limits);
+  return { tile, time, beside };
+}
+
+/**
+ * The tile that was measured to be the fastest, else the one with the least expected time: what one invocation does,
+ * times how often the device must be filled. Large tiles read less workgroup memory for a multiply-add; small ones fill
+ * a device and waste less at edges. Of a tile of rows, a workgroup does all columns one after the other.
+ * @returns undefined when no tile suits.
+ */
+export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Share): TimedTile | undefined {
+  const measured = share === undefined ? limits.tiles?.get(productKey(stage)) : undefined;
+  if (measured !== undefined) return timedTile(stage, measured, limits, share);
   let best: TimedTile | undefined;
   for (const tile of candidates(Boolean(share?.tile))) {
-    const { threadsX, threadsY, rowsEach, columnsEach } = tile;
-    const threads = threadsX * threadsY;
-    if (rowsEach * columnsEach * slots > REGISTERS) continue;
-    if (threads > limits.maxComputeInvocationsPerWorkgroup || tileBytes(tile, fed) > room) continue;
-    if (share !== undefined && !suits(tile, share)) continue;
-    const rowTiles = Math.ceil(rows / (threadsY * rowsEach));
-    const groups = batch * rowTiles * Math.ceil(columns / (threadsX * columnsEach));
-    const inTurn = share?.tile ? groups / rowTiles : 1;
-    const beside = groups / inTurn;
-    const time = workOf(stage, fed, tile) * inTurn * timesFilled(beside, threads, limits);
-    if (best === undefined || time < best.time) best = { tile, time, beside };
+    const timed = timedTile(stage, tile, limits, share);
+    if (timed !== undefined && (best === undefined || timed.time < best.time)) best = timed;
   }
   return best;
+}
+
+/**
+ * Tiles for a product that has a dispatch to itself, by expected time, the least first: of each division of the result
+ * among invocations the one of the best depth.
+ */
+export function tilesByTime(stage: GemmStage, limits: KernelLimits): TimedTile[] {
+  const best = new Map<string, TimedTile>();
+  for (const tile of candidates(false)) {
+    const timed = timedTile(stage, tile, limits, undefined);
+    if (timed === undefined) continue;
+    const { depth: _, ...division } = tile;
+    const key = Object.values(division).join();
+    const before = best.get(key);
+    if (before === undefined || timed.time < before.time) best.set(key, timed);
+  }
+  return [...best.values()].sort((a, b) => a.time - b.time);
 }
 
 /** How often a device must be filled by workgroups that run beside each other. */

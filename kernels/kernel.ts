@@ -1,4 +1,5 @@
 /** What a generator makes of a stage, and what it may know of the device. */
+import type { GemmTile } from './gemm_tile.js';
 
 /** A shader with its sizes baked in, and how to dispatch it. Equal `code` means an equal pipeline. */
 export interface Kernel {
@@ -34,6 +35,8 @@ export interface KernelLimits {
    * workgroup of the one before is done. Some microseconds on a GPU.
    */
   readonly dispatchCost: number;
+  /** Tiles that were measured to be the fastest for a product with a dispatch to itself, by `productKey`. */
+  readonly tiles?: ReadonlyMap<string, GemmTile>;
 }
 
 /** What WebGPU promises everywhere, and a mid-range GPU. */

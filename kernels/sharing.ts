@@ -32,24 +32,26 @@ export function roomForProducts(stages: readonly Stage[], threads: number, limit
  */
 const CORE_FILLED = 4;
 
-/**
- * The rows and invocations of a workgroup that take the stages through a step in the least expected time, and that
- * time in an invocation's multiply-adds.
- * @returns undefined when no shape suits all stages.
- */
-export function fastestShape(
+/** A shape, and the time in which it is expected to take all rows through a step, in an invocation's multiply-adds. */
+export interface TimedShape {
+  readonly shape: SequenceShape;
+  readonly time: number;
+}
+
+/** Rows and invocations of a workgroup that suit all stages, by expected time, the least first. */
+export function shapesByTime(
   stages: readonly TiledStage[],
   rows: number,
   limits: KernelLimits,
-): { readonly shape: SequenceShape; readonly time: number } | undefined {
-  let best: { shape: SequenceShape; time: number } | undefined;
+): TimedShape[] {
+  const shapes: TimedShape[] = [];
   for (const threads of [32, 64, 128, 256].filter((n) => n <= CORE_FILLED * limits.coreInvocations))
     for (const tileRows of [4, 8, 16, 32, 64]) {
       const shape = { tileRows, threads };
       const time = timeOfStep(stages, rows, shape, limits);
-      if (time !== undefined && (best === undefined || time < best.time)) best = { shape, time };
+      if (time !== undefined) shapes.push({ shape, time });
     }
-  return best;
+  return shapes.sort((a, b) => a.time - b.time);
 }
 
 function timeOfStep(

@@ -79,6 +79,10 @@ export function dispatchesOf(task: Task): number {
   return task.kind === 'sequence' ? Math.ceil(task.count / task.chunk) : 1;
 }
 
+/** What a task's dispatches find in the uniform: the steps that those before them did. */
+export const startsOf = (task: Task): number[] =>
+  Array.from({ length: dispatchesOf(task) }, (_, n) => n * stepsOfDispatch(task));
+
 /** What all dispatches of a task cost together; of a step, the one. */
 export function costOfTask(task: Task): Cost {
   const costs = task.kind === 'parallel' ? task.parts.map(costOfTask) : stagesOf(task).map(costOf);

@@ -4,6 +4,8 @@
 export type { Backend, Executable, Numbers, Tensor } from './backend/backend.js';
 export { Float32Backend } from './backend/cpu/float32-backend.js';
 export { Float64Backend } from './backend/cpu/float64-backend.js';
+export { openTuningDatabase } from './backend/webgpu/tuning/indexed-db-store.js';
+export type { TuningOptions, TuningStore } from './backend/webgpu/tuning/store.js';
 export type { WebGpuOptions } from './backend/webgpu/webgpu-backend.js';
 export { WebGpuBackend } from './backend/webgpu/webgpu-backend.js';
 // Cells, models, optimizers.

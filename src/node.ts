@@ -4,6 +4,11 @@ export { startNodeWorker } from './backend/cpu/workers-node.js';
 export type { BackendChoice, OpenedBackend } from './backend/open-node.js';
 export { openBackend } from './backend/open-node.js';
 export { createDawnBackend, type DawnOptions, loadDawn } from './backend/webgpu/dawn.js';
+export {
+  defaultTuningPath,
+  TuningFile,
+  type TuningFileOptions,
+} from './backend/webgpu/tuning/file-store-node.js';
 export type { CsvOptions } from './data/csv.js';
 export { csvChunks, parseCsv, readCsv } from './data/csv-node.js';
 export { loadBirths, loadDigits, loadWeather } from './data/sets-node.js';

@@ -2,11 +2,11 @@
 import { availableParallelism } from 'node:os';
 import { Float32Backend } from '../backend/cpu/float32-backend.js';
 import { startNodeWorker } from '../backend/cpu/workers-node.js';
-import { createDawnBackend, type DawnOptions } from '../backend/webgpu/dawn.js';
+import { openWebGpu, type OpenOptions as WebGpuOptions } from '../backend/open-node.js';
 import { KronogradError } from '../errors.js';
 import type { BackendName, OpenedBackend } from './backends.js';
 
-export interface OpenOptions extends DawnOptions {
+export interface OpenOptions extends WebGpuOptions {
   /** Of the CPU backend; by default it is timed with one, and with as many as there are processors. */
   readonly threads?: number | undefined;
 }
@@ -14,10 +14,10 @@ export interface OpenOptions extends DawnOptions {
 /** @throws KronogradError NO_ADAPTER when WebGPU is asked for and there is none. */
 export async function openBackends(
   name: BackendName,
-  { threads, unsafeFast }: OpenOptions,
+  { threads, ...options }: OpenOptions,
 ): Promise<OpenedBackend[]> {
   if (name === 'webgpu') {
-    const backend = await createDawnBackend({ unsafeFast });
+    const backend = await openWebGpu(options);
     return [{ backend, gpu: !backend.device.adapter.isSoftware }];
   }
   const counts = threads === undefined ? [1, availableParallelism()] : [threads];

@@ -10,12 +10,13 @@ import { resolveWorkload, type Workload, type WorkloadSizes } from './workload.j
 /** What `curvatureItemsOf` is for. */
 export const CURVATURE_BENCHMARKS = ['hvp', 'lanczos'] as const;
 
-/** A training step for every cell, single kernels, curvature, and a GPU's fixed costs. */
+/** A training step for every cell, single kernels, curvature, and of a GPU what tuning finds and its fixed costs. */
 export const BENCHMARKS: readonly string[] = [
   ...Object.keys(cells),
   'gemm',
   'rank-rt',
   ...CURVATURE_BENCHMARKS,
+  'tune',
   'probes',
 ];
 

@@ -38,13 +38,12 @@ export async function profileWork(backend: BenchBackend, work: Work): Promise<St
   const tensors = programTensors(backend, work.program, scope);
   work.load(tensors);
   work.beforeStep?.(tensors, 0);
-  const times =
+  const profiled =
     backend instanceof WebGpuBackend
       ? await clockDispatches(backend, plan, tensors)
-      : await runApart(backend, plan, tensors);
-  if (times === null) return null;
-  const composed =
-    backend instanceof WebGpuBackend ? backend.compose(plan) : compose(plan, defaultLimits, 'none');
+      : { times: await runApart(backend, plan, tensors), composed: compose(plan, defaultLimits, 'none') };
+  if (profiled === null) return null;
+  const { times, composed } = profiled;
   const total = [...times.values()].reduce((sum, ms) => sum + ms, 0);
   return [...mergedByLabel(composed)]
     .map(([label, { stage, dispatches, flops, bytes }]): StageProfile => {
@@ -84,7 +83,7 @@ async function clockDispatches(
   backend: WebGpuBackend,
   plan: Schedule,
   tensors: Tensors,
-): Promise<Map<string, number> | null> {
+): Promise<{ times: Map<string, number>; composed: ComposedSchedule } | null> {
   using executable = await backend.compileSchedule(plan);
   await executable.profile(tensors);
   const rounds: Map<string, number>[] = [];
@@ -93,9 +92,10 @@ async function clockDispatches(
     if (round === null) return null;
     rounds.push(round);
   }
-  return new Map(
+  const times = new Map(
     [...rounds[0]!.keys()].map((label) => [label, Math.min(...rounds.map((r) => r.get(label)!))]),
   );
+  return { times, composed: executable.schedule };
 }
 
 async function runApart(

@@ -1,4 +1,5 @@
 /** What `kronograd bench` does with each thing to time, and how it prints what it found. */
+import type { TuningStore } from '../backend/webgpu/tuning/store.js';
 import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import type { OpenedBackend } from '../bench/backends.js';
 import type { CurvatureItem, Item } from '../bench/catalogue.js';
@@ -10,6 +11,7 @@ import { measureProbes, type ProbeResult, probesTable } from '../bench/probes.js
 import { profileWork } from '../bench/profile.js';
 import { type RunOptions, runWork } from '../bench/run.js';
 import { describePeaks, profileTable, ratioTable, resultTable } from '../bench/table.js';
+import { measureTuning, tuningTable } from '../bench/tune.js';
 import type { Work } from '../bench/work.js';
 import { describeWorkload } from '../bench/workload.js';
 import { KronogradError } from '../errors.js';
@@ -114,21 +116,34 @@ export function lanczosTimer({ json }: ReportOptions, print: (line: string) => v
 /** @throws KronogradError OPTION where no backend is a GPU's. */
 export function prober({ json }: ReportOptions, print: (line: string) => void): Report<unknown> {
   return async (_, opened) => {
-    const gpus = opened.flatMap(({ backend }) => (backend instanceof WebGpuBackend ? [backend] : []));
-    if (gpus.length === 0)
-      throw new KronogradError(
-        'OPTION',
-        'the probes are of a GPU’s dispatches, passes, submits and readbacks',
-        {
-          where: '--backend',
-          fix: 'use --backend webgpu',
-        },
-      );
     const results: ProbeResult[] = [];
-    for (const gpu of gpus) results.push(await measureProbes(gpu));
+    for (const gpu of requireGpus(
+      opened,
+      'the probes are of a GPU’s dispatches, passes, submits and readbacks',
+    ))
+      results.push(await measureProbes(gpu));
     if (json) for (const result of results) print(JSON.stringify(result));
     else print(probesTable(results));
   };
+}
+
+/** @throws KronogradError OPTION where no backend is a GPU's. */
+export function tuner({ json }: ReportOptions, print: (line: string) => void, store: TuningStore): Report {
+  return async (item, opened) => {
+    const work = item.work();
+    for (const gpu of requireGpus(opened, 'what is tuned are the kernels of a GPU')) {
+      const results = await measureTuning(gpu, work, store);
+      const names = { name: 'tune', work: work.name, workload: work.workload };
+      if (json) for (const result of results) print(JSON.stringify({ ...names, ...result }));
+      else print(`\n${title(work)}, on ${gpu.description}\n\n${tuningTable(results)}`);
+    }
+  };
+}
+
+function requireGpus(opened: readonly OpenedBackend[], what: string): WebGpuBackend[] {
+  const gpus = opened.flatMap(({ backend }) => (backend instanceof WebGpuBackend ? [backend] : []));
+  if (gpus.length > 0) return gpus;
+  throw new KronogradError('OPTION', what, { where: '--backend', fix: 'use --backend webgpu' });
 }
 
 const title = ({ name, workload, description }: Work) => `${name} ${workload}: ${description}`;

@@ -1,4 +1,5 @@
 /** `kronograd bench`: how fast a step is on each backend, beside a naive loop that does the same. */
+import type { TuningOptions } from '../backend/webgpu/tuning/store.js';
 import { BACKEND_NAMES, type BackendName, type OpenedBackend } from '../bench/backends.js';
 import { openAvailable, openBackends } from '../bench/backends-node.js';
 import { BENCHMARKS, type CurvatureItem, curvatureItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
@@ -15,9 +16,11 @@ import {
   type Report,
   type ReportOptions,
   timer,
+  tuner,
 } from './bench-reports.js';
 import { integerOption, numberOption, UNSAFE_FAST_MEANING } from './options.js';
 import type { CommandContext, CommandRegistration } from './program.js';
+import { NO_TUNE_MEANING, openTuningFile, tuningOf } from './tuning.js';
 
 interface BenchOptions extends ReportOptions {
   readonly workload: string;
@@ -29,6 +32,7 @@ interface BenchOptions extends ReportOptions {
   readonly backend?: string;
   readonly threads?: number;
   readonly unsafeFast?: boolean;
+  readonly tune: boolean;
   readonly cell: string;
   readonly force?: boolean;
   readonly profile?: boolean;
@@ -49,11 +53,16 @@ export const benchWith =
       .option('--hidden <n>', 'other hidden units', integerOption('--hidden', sizes))
       .option('--layers <n>', 'another number of layers', integerOption('--layers', sizes))
       .option('--vocab <n>', 'another vocabulary', integerOption('--vocab', sizes))
-      .option('--cell <names>', 'of hvp and lanczos: cells or fnn, with commas between', 'lstm')
+      .option(
+        '--cell <names>',
+        'of hvp, lanczos and tune: cells or, of the first two, fnn, with commas between',
+        'lstm',
+      )
       .option('--k <n>', 'of hvp: vectors in one pass', integerOption('--k', { min: 2, max: 1024 }), 8)
       .option('--backend <name>', `${BACKEND_NAMES.join(' or ')}; by default both`)
       .option('--threads <n>', 'of the CPU backend', integerOption('--threads', { min: 1, max: 256 }))
       .option('--unsafe-fast', UNSAFE_FAST_MEANING)
+      .option('--no-tune', NO_TUNE_MEANING)
       .option('--seconds <x>', 'for each contender', numberOption('--seconds', { above: 0, max: 3600 }), 3)
       .option(
         '--check-steps <n>',
@@ -95,6 +104,11 @@ async function runBench(
     const probed = { ...options, backend: options.backend ?? 'webgpu' };
     return runItems([{ label: name, gpuOnly: false }], prober(options, print), probed, context);
   }
+  if (name === 'tune') {
+    const onGpu = { ...options, tune: false, backend: options.backend ?? 'webgpu' };
+    const items = listed(options.cell).flatMap((cell) => itemsOf({ name: cell, ...request }));
+    return runItems(items, tuner(options, print, await openTuningFile(context)), onGpu, context);
+  }
   const report = options.profile ? profile : timer(options, print, others);
   return runItems(itemsOf({ name, ...request }), report, options, context);
 }
@@ -109,7 +123,7 @@ async function runItems<Each extends Pick<Item, 'label' | 'gpuOnly'>>(
 ): Promise<void> {
   const skip = (what: string) => void context.stderr.write(`skipped: ${what}\n`);
   using scope = new Scope();
-  const opened = await open(options, skip);
+  const opened = await open(options, await tuningOf(options.tune, context), skip);
   for (const { backend } of opened) scope.own(backend);
   for (const item of items) {
     const able = opened.filter(({ gpu }) => gpu || options.force || !item.gpuOnly);
@@ -122,11 +136,13 @@ async function runItems<Each extends Pick<Item, 'label' | 'gpuOnly'>>(
 
 async function open(
   { backend, threads, unsafeFast }: BenchOptions,
+  tuning: TuningOptions | undefined,
   skip: (what: string) => void,
 ): Promise<readonly OpenedBackend[]> {
-  if (backend === undefined) return openAvailable(BACKEND_NAMES, { threads, unsafeFast }, skip);
+  const options = { threads, unsafeFast, tuning };
+  if (backend === undefined) return openAvailable(BACKEND_NAMES, options, skip);
   const choice: BackendName = requireChoice(backend, '--backend', BACKEND_NAMES);
-  return openBackends(choice, { threads, unsafeFast });
+  return openBackends(choice, options);
 }
 
 const needsGpu = ({ label }: Pick<Item, 'label'>) =>

@@ -8,6 +8,7 @@ import { type AdapterDescription, describeAdapter, requestAdapter } from '../bac
 import { type DawnOptions, dawnToggles, loadDawn } from '../backend/webgpu/dawn.js';
 import { Device } from '../backend/webgpu/device.js';
 import { type ProbedCosts, probe } from '../backend/webgpu/probe.js';
+import { TuningFile } from '../backend/webgpu/tuning/file-store-node.js';
 import { KronogradError } from '../errors.js';
 import { isRecord } from '../interop/json.js';
 
@@ -20,6 +21,8 @@ export interface Examination {
   readonly dawn: string | null;
   /** Of Dawn, that are on. */
   readonly toggles: readonly string[];
+  /** The cache of what was measured: where it is, how many entries it has, and what is wrong with it. */
+  readonly tuning: { readonly path: string; readonly entries: number; readonly problem: string | null };
   readonly adapters: readonly ExaminedAdapter[];
   /** Why there is no adapter; null when there is one. */
   readonly problem: Problem | null;
@@ -57,10 +60,17 @@ export async function examine(options: DawnOptions = {}): Promise<Examination> {
     cpu: { model: cpus()[0]?.model.trim() ?? 'unknown', processors: availableParallelism() },
     dawn: await dawnVersion(),
     toggles: dawnToggles(options),
+    tuning: await examineTuning(),
     adapters,
     problem,
     backends: { auto, cpu: { description } },
   };
+}
+
+async function examineTuning(): Promise<Examination['tuning']> {
+  let problem: string | null = null;
+  const { path, size } = await TuningFile.open({ warn: (message) => (problem = message) });
+  return { path, entries: size, problem };
 }
 
 async function describe(choice: 'auto' | 'cpu', options: DawnOptions) {

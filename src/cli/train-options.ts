@@ -3,6 +3,7 @@ import type { TrainConfigInput } from '../train/config.js';
 import { BACKENDS, CELLS, OPTIMIZERS, SCHEDULES } from '../train/run-config.js';
 import { NETWORKS, SEGMENT_STATES } from '../train/sequence-config.js';
 import { anyNumberOption, integerOption, numbersOption, UNSAFE_FAST_MEANING } from './options.js';
+import { NO_TUNE_MEANING } from './tuning.js';
 
 /** What `train` takes after its preset, as commander hands it over. */
 export interface TrainOptions {
@@ -47,6 +48,7 @@ export interface TrainOptions {
   readonly backend?: string;
   readonly out?: string;
   readonly unsafeFast?: boolean;
+  readonly tune?: boolean;
   readonly resume?: boolean;
   readonly logCurvature?: number;
   readonly json?: boolean;
@@ -133,6 +135,7 @@ export function addTrainOptions(command: Command): Command {
   number('--seed', 'n', 'of initialisation and dropout');
   command.option('--backend <name>', `where to compute: ${BACKENDS.join(', ')}`);
   command.option('--unsafe-fast', UNSAFE_FAST_MEANING);
+  command.option('--no-tune', NO_TUNE_MEANING);
   command.option('--out <dir>', 'the folder for checkpoints');
   command.option('--resume', 'continue from the last checkpoint in that folder');
   command.option(
@@ -157,7 +160,7 @@ export const DATA_KEYS = [
 
 /** The part of the options that belongs into the configuration. */
 export function configOf(options: TrainOptions): TrainConfigInput {
-  const others = new Set<string>([...DATA_KEYS, 'unsafeFast', 'resume', 'logCurvature', 'json']);
+  const others = new Set<string>([...DATA_KEYS, 'unsafeFast', 'tune', 'resume', 'logCurvature', 'json']);
   return Object.fromEntries(Object.entries(options).filter(([key]) => !others.has(key)));
 }
 

@@ -18,6 +18,7 @@ import { type RunSetup, setUpRun, withTextFile } from './run-setup.js';
 import { setUpSequences } from './sequence-setup.js';
 import { addTrainOptions, type TrainOptions } from './train-options.js';
 import { trainSequences } from './train-sequences.js';
+import { tuningOf } from './tuning.js';
 
 /** Characters of the sample at the end, drawn a little more cautiously than the model would. */
 const SAMPLE = { length: 300, temperature: 0.8 };
@@ -38,7 +39,11 @@ export const train: CommandRegistration = (program, context) => {
     requireLookedAt(options, setup.config);
     const onText = 'text' in setup;
     const progress = createProgress({ json: options.json === true, stream: context.stdout, bits: onText });
-    const opened = await openBackend(setup.config.backend, options);
+    // A run that is continued goes on with the kernels it had: other ones could round differently.
+    const measuring = options.resume ? { milliseconds: 0 } : {};
+    const tuning = await tuningOf(options.tune !== false, context, measuring);
+    const { unsafeFast } = options;
+    const opened = await openBackend(setup.config.backend, { unsafeFast, tuning });
     using backend = opened.backend;
     using interruption = new Interruption(() =>
       progress.log('stopping after this step; Ctrl-C again ends without saving'),

@@ -1,7 +1,7 @@
 /** What of a schedule runs in one dispatch. */
 import { costOf } from '../../kernels/cost.js';
 import type { KernelLimits } from '../../kernels/kernel.js';
-import { fastestShape, timeAlone } from '../../kernels/sharing.js';
+import { shapesByTime, timeAlone } from '../../kernels/sharing.js';
 import type { BufferSpec } from '../../kernels/stage.js';
 import { dispatchesOf, type SequenceTask, type Task } from '../../kernels/task.js';
 import { countBuffers } from './accesses.js';
@@ -45,10 +45,12 @@ const MOST_FLOPS = 2 ** 29;
 /** How much longer a sequence may be expected to take: estimates are no better, and fewer dispatches spare the host. */
 const TOLERANCE = 1.25;
 
+/** @param measured Loops of which it was measured how they are fastest: by a sequence, or null, their steps apart. */
 export function compose(
   schedule: Schedule,
   limits: KernelLimits,
   composition: Composition,
+  measured: ReadonlyMap<Loop, SequenceTask | null> = new Map(),
 ): ComposedSchedule {
   const { buffers } = schedule;
   const apart = (step: Loop): TaskLoop => ({ ...step, tasks: step.stages.map(alone) });
@@ -59,7 +61,8 @@ export function compose(
     };
   const steps = schedule.steps.map((step): LabelledTask | TaskLoop => {
     if (step.kind === 'stage') return alone(step);
-    const task = sequenceOf(step, limits, composition);
+    const known = measured.get(step);
+    const task = known === undefined ? chooseSequence(step, limits, composition) : known;
     return task === null
       ? apart(step)
       : { kind: 'task', label: step.stages.map(({ label }) => label).join('; '), task };
@@ -70,26 +73,50 @@ export function compose(
 const alone = ({ label, stage }: LabelledStage): LabelledTask => ({ kind: 'task', label, task: stage });
 
 /**
- * The loop as one task; null when a step mixes rows, when no kernel holds it, when it would take as many dispatches,
- * or when its steps are expected to be faster apart. A sequence has a workgroup for each tile of rows, so a large step
- * leaves much of a GPU idle that its own dispatch would fill; what it saves is a dispatch for each stage and step.
+ * The loop as one task; null when none does it, or when its steps are expected to be faster apart. A sequence has a
+ * workgroup for each tile of rows, so a large step leaves much of a GPU idle that its own dispatch would fill; what it
+ * saves is a dispatch for each stage and step.
  */
-function sequenceOf(loop: Loop, limits: KernelLimits, composition: Composition): SequenceTask | null {
-  const plan = planRows(loop);
-  if (plan === null) return null;
-  const { rows, stages } = plan;
-  if (countBuffers(stages.map(({ stage }) => stage)) > limits.maxStorageBuffersPerShaderStage) return null;
-  const fastest = fastestShape(stages, rows, limits);
+export function chooseSequence(
+  loop: Loop,
+  limits: KernelLimits,
+  composition: Exclude<Composition, 'none'>,
+): SequenceTask | null {
+  const [fastest] = sequencesByTime(loop, limits);
   if (fastest === undefined) return null;
-  const apart = stages.reduce((sum, { stage }) => sum + timeAlone(stage, limits) + limits.dispatchCost, 0);
-  if (composition === 'auto' && fastest.time > TOLERANCE * apart) return null;
+  if (composition === 'auto' && fastest.time > TOLERANCE * timeApart(loop, limits)) return null;
+  return fastest.task;
+}
+
+/** A sequence, and what a step of it is expected to take in an invocation's multiply-adds. */
+export interface TimedSequence {
+  readonly task: SequenceTask;
+  readonly time: number;
+}
+
+/**
+ * The loop as one task in every shape that suits, the one expected to be the fastest first. None when a step mixes
+ * rows, when no kernel holds it, or when it would take as many dispatches.
+ */
+export function sequencesByTime(loop: Loop, limits: KernelLimits): TimedSequence[] {
+  const plan = planRows(loop);
+  if (plan === null) return [];
+  const { rows, stages } = plan;
+  if (countBuffers(stages.map(({ stage }) => stage)) > limits.maxStorageBuffersPerShaderStage) return [];
   const { first, count, direction } = loop;
   const flops = stages.reduce((sum, { stage }) => sum + costOf(stage).flops, 0);
   const dispatches = Math.ceil(count / Math.max(1, Math.floor(MOST_FLOPS / flops)));
-  if (dispatches === count * stages.length) return null;
+  if (dispatches === count * stages.length) return [];
   const chunk = Math.ceil(count / dispatches);
-  return { kind: 'sequence', first, count, direction, chunk, rows, stages, shape: fastest.shape };
+  return shapesByTime(stages, rows, limits).map(({ shape, time }) => ({
+    task: { kind: 'sequence', first, count, direction, chunk, rows, stages, shape },
+    time,
+  }));
 }
+
+/** What a step is expected to take, its stages a dispatch each, in an invocation's multiply-adds. */
+export const timeApart = ({ stages }: Loop, limits: KernelLimits): number =>
+  stages.reduce((sum, { stage }) => sum + timeAlone(stage, limits) + limits.dispatchCost, 0);
 
 /** Dispatches of one run. */
 export function countDispatches({ steps }: ComposedSchedule): number {

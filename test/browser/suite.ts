@@ -3,6 +3,7 @@
  * touch no browser global outside a case. A case passes when its promise resolves; what it resolves to is printed.
  */
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
+import { openTuningDatabase } from '../../src/backend/webgpu/tuning/indexed-db-store.js';
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
 import { KronogradError } from '../../src/errors.js';
 import { parseFixture } from '../../src/verify/fixture.js';
@@ -27,8 +28,9 @@ function open(name: string): Promise<ScheduledBackend> {
 
 /** The cases of a page that is served these golden fixtures. */
 export const suite = (fixtures: readonly string[]): Readonly<Record<string, Case>> =>
-  Object.fromEntries(
-    Object.keys(backends).flatMap((backend): [string, Case][] => [
+  Object.fromEntries([
+    ['IndexedDB: what was tuned is there when the page comes back', rememberTuning] as const,
+    ...Object.keys(backends).flatMap((backend): [string, Case][] => [
       ...fixtures.map((file): [string, Case] => [
         `${backend}: ${file}`,
         async () => goldenFixture(await open(backend), file),
@@ -38,7 +40,17 @@ export const suite = (fixtures: readonly string[]): Readonly<Record<string, Case
         async () => run(await open(backend)),
       ]),
     ]),
-  );
+  ]);
+
+async function rememberTuning(): Promise<string> {
+  const store = await openTuningDatabase('a test');
+  await store.set('a shape', 'slow');
+  await store.set('a shape', 'fast');
+  const again = await openTuningDatabase('a test');
+  const [known, unknown] = [await again.get('a shape'), await again.get('another')];
+  if (known !== 'fast' || unknown !== undefined) throw new Error(`found ${known} and ${unknown}`);
+  return `found ${known}`;
+}
 
 /** The first case of a file; test/verify runs them all, with their Hessians as matrices. */
 async function goldenFixture(backend: ScheduledBackend, file: string): Promise<string> {

@@ -68,6 +68,22 @@ describe('with an adapter', async () => {
     expect(text).toMatch(/toggles disable_workgroup_init, skip_validation, disable_robustness, /);
   });
 
+  test.skipIf(kind === 'none')(
+    'says where the tuning cache is, how large, and when it is no cache',
+    async () => {
+      const folder = join(outside, 'kronograd');
+      mkdirSync(folder, { recursive: true });
+      const path = join(folder, 'tuning.json');
+      const own = { ...env, XDG_CACHE_HOME: outside };
+      writeFileSync(path, JSON.stringify({ format: 'kronograd-tuning', version: 1, entries: { a: 'b' } }));
+      expect((await examine(inside, own)).tuning).toEqual({ path, entries: 1, problem: null });
+      writeFileSync(path, 'not JSON');
+      expect(await doctor(inside, own)).toMatch(
+        /^tuning .*tuning\.json, 0 entries\n.* is damaged: it is rebuilt$/m,
+      );
+    },
+  );
+
   test.skipIf(kind === 'none')('says it in words, and which backend is chosen and why', async () => {
     const text = await doctor(inside, env);
     expect(text).toMatch(/^adapter {5}\w+/m);

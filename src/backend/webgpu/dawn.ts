@@ -57,9 +57,9 @@ export async function loadDawn(options: DawnOptions = {}): Promise<GPU> {
 
 /** A backend on Dawn. @throws KronogradError NO_ADAPTER */
 export async function createDawnBackend(
-  options: DawnOptions & Pick<WebGpuOptions, 'composition'> = {},
+  options: DawnOptions & Pick<WebGpuOptions, 'composition' | 'tuning'> = {},
 ): Promise<WebGpuBackend> {
-  const { unsafeFast = false, composition } = options;
+  const { unsafeFast = false, composition, tuning } = options;
   const note = unsafeFast ? 'unsafe-fast' : '';
-  return WebGpuBackend.create(await loadDawn({ unsafeFast }), { note, composition });
+  return WebGpuBackend.create(await loadDawn({ unsafeFast }), { note, composition, tuning });
 }

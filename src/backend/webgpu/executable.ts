@@ -1,14 +1,16 @@
 /** A schedule on a device: pipelines, arena, and one submit for each run. */
 import { describeTask } from '../../../kernels/describe.js';
 import { generateKernel, type Kernel } from '../../../kernels/index.js';
+import type { KernelLimits } from '../../../kernels/kernel.js';
 import type { BufferSpec } from '../../../kernels/stage.js';
-import { dispatchesOf, stepsOfDispatch, type Task } from '../../../kernels/task.js';
+import { startsOf } from '../../../kernels/task.js';
 import { KronogradError } from '../../errors.js';
 import type { ComposedSchedule, LabelledTask } from '../../schedule/compose.js';
 import type { Executable, Tensor } from '../backend.js';
 import { bytesOf, type Device, usedAfterDisposal } from './device.js';
 import type { Pipeline, Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
+import { hasTimestamps, readTimestamps } from './timestamps.js';
 
 /** A task made ready: what a dispatch needs except for buffers and time. */
 interface PreparedTask extends Pipeline {
@@ -31,9 +33,9 @@ const CACHED_SETS = 16;
 const nameOf = ({ label, task }: LabelledTask) => `${label} (${describeTask(task)})`;
 
 /** @throws KronogradError KERNEL, naming the task. */
-function kernelOf(step: LabelledTask, buffers: readonly BufferSpec[], device: Device): Kernel {
+function kernelOf(step: LabelledTask, buffers: readonly BufferSpec[], limits: KernelLimits): Kernel {
   try {
-    return generateKernel(step.task, buffers, device.kernelLimits);
+    return generateKernel(step.task, buffers, limits);
   } catch (cause) {
     if (!(cause instanceof KronogradError)) throw cause;
     const { code, message, where, fix } = cause;
@@ -45,11 +47,8 @@ function kernelOf(step: LabelledTask, buffers: readonly BufferSpec[], device: De
   }
 }
 
-/** What a task's dispatches find in the uniform: the steps that those before them did. */
-const startsOf = (task: Task): number[] =>
-  Array.from({ length: dispatchesOf(task) }, (_, n) => n * stepsOfDispatch(task));
-
 export class WebGpuExecutable implements Executable {
+  readonly schedule: ComposedSchedule;
   readonly arenaBytes: number;
   readonly dispatches: number;
   readonly #device: Device;
@@ -69,6 +68,7 @@ export class WebGpuExecutable implements Executable {
     prepared: ReadonlyMap<LabelledTask, PreparedTask>,
   ) {
     this.#device = device;
+    this.schedule = schedule;
     this.#buffers = schedule.buffers;
     this.#sequence = schedule.steps.flatMap((step) => {
       if (step.kind === 'task') {
@@ -89,19 +89,21 @@ export class WebGpuExecutable implements Executable {
 
   /**
    * Generates and compiles all kernels, and allocates the arena.
+   * @param limits what the kernels are generated for; those that the schedule was composed for.
    * @throws KronogradError KERNEL for a shader that does not compile, MEMORY for an arena that does not fit.
    */
   static async create(
     device: Device,
     pipelines: Pipelines,
     schedule: ComposedSchedule,
+    limits: KernelLimits = device.kernelLimits,
   ): Promise<WebGpuExecutable> {
     device.check();
     const steps = schedule.steps.flatMap((step) => (step.kind === 'task' ? [step] : step.tasks));
     const prepared = new Map<LabelledTask, PreparedTask>();
     await Promise.all(
       steps.map(async (step) => {
-        const kernel = kernelOf(step, schedule.buffers, device);
+        const kernel = kernelOf(step, schedule.buffers, limits);
         prepared.set(step, { kernel, step, ...(await pipelines.get(kernel, nameOf(step))) });
       }),
     );
@@ -131,8 +133,7 @@ export class WebGpuExecutable implements Executable {
    */
   async profile(tensors: Readonly<Record<string, Tensor>>): Promise<Map<string, number> | null> {
     const device = this.#device;
-    const { gpu } = device;
-    if (!gpu.features.has('timestamp-query')) return null;
+    if (!hasTimestamps(device)) return null;
     device.check();
     const bound = this.#buffers.slice(1).map((spec) => this.#tensor(spec, tensors[spec.name]));
     const dispatches = this.#bind(bound.map(({ buffer }) => buffer));
@@ -140,16 +141,7 @@ export class WebGpuExecutable implements Executable {
     const most = 2048; // a query set holds 4096 timestamps, two for each dispatch
     for (let from = 0; from < dispatches.length; from += most) {
       const part = dispatches.slice(from, from + most);
-      const bytes = part.length * 16;
-      const querySet = gpu.createQuerySet({ type: 'timestamp', count: 2 * part.length });
-      const resolved = device.allocate(
-        bytes,
-        GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-        'a profile',
-      );
-      const staging = device.allocate(bytes, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ, 'a profile');
-      try {
-        const encoder = gpu.createCommandEncoder({ label: 'profile' });
+      const stamps = await readTimestamps(device, 2 * part.length, (encoder, querySet) => {
         part.forEach((dispatch, n) => {
           const timestampWrites = {
             querySet,
@@ -158,21 +150,12 @@ export class WebGpuExecutable implements Executable {
           };
           this.#encode(encoder, [dispatch], { timestampWrites });
         });
-        encoder.resolveQuerySet(querySet, 0, 2 * part.length, resolved, 0);
-        encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
-        gpu.queue.submit([encoder.finish()]);
-        await staging.mapAsync(GPUMapMode.READ);
-        const stamps = new BigUint64Array(staging.getMappedRange().slice(0));
-        part.forEach(({ task }, n) => {
-          const nanoseconds = Number(stamps[2 * n + 1]! - stamps[2 * n]!);
-          const { label } = task.step;
-          times.set(label, (times.get(label) ?? 0) + nanoseconds / 1e6);
-        });
-      } finally {
-        device.release(staging);
-        device.release(resolved);
-        querySet.destroy();
-      }
+      });
+      part.forEach(({ task }, n) => {
+        const nanoseconds = Number(stamps[2 * n + 1]! - stamps[2 * n]!);
+        const { label } = task.step;
+        times.set(label, (times.get(label) ?? 0) + nanoseconds / 1e6);
+      });
     }
     device.check();
     return times;

@@ -1,6 +1,8 @@
 /** The WebGPU backend: in browsers on `navigator.gpu`, in Node on Dawn. */
+
+import { KronogradError } from '../../errors.js';
 import type { Program, Type } from '../../program/program.js';
-import { type ComposedSchedule, type Composition, compose } from '../../schedule/compose.js';
+import { type Composition, compose } from '../../schedule/compose.js';
 import { schedule } from '../../schedule/index.js';
 import type { Schedule } from '../../schedule/schedule.js';
 import type { Backend, Capacity } from '../backend.js';
@@ -9,10 +11,18 @@ import { Device } from './device.js';
 import { WebGpuExecutable } from './executable.js';
 import { Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
+import type { TuningOptions } from './tuning/store.js';
+import { tunedDevice } from './tuning/tuned-device.js';
+import { type Choices, Tuner } from './tuning/tuner.js';
 
 export interface WebGpuOptions {
   /** What shares a dispatch; 'auto' unless given. */
   readonly composition?: Composition | undefined;
+  /**
+   * Measure, for each program, which kernels are the fastest on this device, and remember it. Unless given, they are
+   * chosen by rule.
+   */
+  readonly tuning?: TuningOptions | undefined;
   /** What a person should know beside the adapter's name. */
   readonly note?: string;
 }
@@ -23,11 +33,13 @@ export class WebGpuBackend implements Backend {
   readonly pipelines: Pipelines;
   readonly #composition: Composition;
   readonly #note: string;
+  readonly #tuner: Tuner | undefined;
 
-  private constructor(device: Device, { composition = 'auto', note = '' }: WebGpuOptions) {
+  private constructor(device: Device, { composition = 'auto', note = '', tuning }: WebGpuOptions) {
     this.device = device;
     this.#composition = composition;
     this.#note = note;
+    if (tuning !== undefined) this.#tuner = new Tuner(tunedDevice(device, this.description), tuning);
     this.pipelines = new Pipelines(device);
   }
 
@@ -60,18 +72,33 @@ export class WebGpuBackend implements Backend {
     return this.compileSchedule(schedule(program));
   }
 
-  /** What of a schedule shares a dispatch on this device. @param composition by default the backend's. */
-  compose(plan: Schedule, composition: Composition = this.#composition): ComposedSchedule {
-    return compose(plan, this.device.kernelLimits, composition);
-  }
-
   /**
    * An executable of a schedule made by hand or by the scheduler.
    * @param composition by default the backend's.
    * @throws KronogradError KERNEL, MEMORY
    */
-  compileSchedule(plan: Schedule, composition?: Composition): Promise<WebGpuExecutable> {
-    return WebGpuExecutable.create(this.device, this.pipelines, this.compose(plan, composition));
+  async compileSchedule(
+    plan: Schedule,
+    composition: Composition = this.#composition,
+  ): Promise<WebGpuExecutable> {
+    const { device, pipelines } = this;
+    const choices = await this.#tuned(plan, composition);
+    const limits = choices?.limits ?? device.kernelLimits;
+    const composed = compose(plan, limits, composition, choices?.loops);
+    return WebGpuExecutable.create(device, pipelines, composed, limits);
+  }
+
+  /** Undefined where everything goes by rule: also where there is no room to try what is faster. */
+  async #tuned(plan: Schedule, composition: Composition): Promise<Choices | undefined> {
+    try {
+      const choices = await this.#tuner?.tune(plan, composition);
+      await this.device.settled();
+      this.device.check();
+      return choices;
+    } catch (error) {
+      if (error instanceof KronogradError && error.code === 'MEMORY') return undefined;
+      throw error;
+    }
   }
 
   async finish(): Promise<void> {

@@ -1,0 +1,12 @@
+/** A device for a tuner. */
+import type { Device } from '../device.js';
+import { Stopwatch } from './stopwatch.js';
+import type { TunedDevice } from './tuner.js';
+
+/** @param name of the adapter and of how it is used. */
+export const tunedDevice = (device: Device, name: string): TunedDevice => ({
+  name,
+  limits: device.kernelLimits,
+  clock: ({ buffers }) => new Stopwatch(device, buffers),
+  now: () => performance.now(),
+});
