@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { Float32Backend } from '../../src/backend/cpu/float32-backend.js';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
-import { Lbfgs } from '../../src/optim/lbfgs.js';
+import { LBFGS_DEFAULTS, Lbfgs } from '../../src/optim/lbfgs.js';
+import { Objective } from '../../src/optim/objective.js';
+import { dot, expectClose } from '../support/numbers.js';
 import { leastSquares, shortAdding } from './second-order-problems.js';
 
 describe('on least squares', () => {
@@ -25,14 +27,31 @@ describe('on least squares', () => {
   test('the first direction is steepest descent, and every step obeys the Wolfe conditions', async () => {
     using backend = new Float64Backend();
     using problem = leastSquares(backend);
-    using optimizer = new Lbfgs(problem.space, problem.model, problem.theta, { flatness: 0.5 });
-    let before = Number.POSITIVE_INFINITY;
+    const { space, model, theta, batch } = problem;
+    using optimizer = new Lbfgs(space, model, theta, { flatness: 0.5 });
+    using objective = new Objective(space, model, theta);
+    using gradient = space.vector(model.parameters.size);
+    const here = async () => {
+      const { loss } = await objective.gradient(batch, gradient);
+      return { loss, g: await gradient.read(), theta: await theta.read() };
+    };
+    let before = await here();
     for (let i = 0; i < 8; i++) {
-      const { loss, isPairKept, distance } = await optimizer.step(problem.batch);
-      expect(loss).toBeLessThan(before);
+      const { loss, isPairKept, distance } = await optimizer.step(batch);
+      const after = await here();
+      const s = after.theta.map((x, j) => x - before.theta[j]!);
+      const [slope, slopeThere] = [dot(before.g, s), dot(after.g, s)];
+      expect(loss).toBe(before.loss);
+      expect(after.loss).toBeLessThanOrEqual(loss + LBFGS_DEFAULTS.decrease * slope);
+      expect(Math.abs(slopeThere)).toBeLessThanOrEqual(-0.5 * slope);
       expect(isPairKept).toBe(true);
-      expect(distance).toBeGreaterThan(0);
-      before = loss;
+      if (i === 0)
+        expectClose(
+          s,
+          before.g.map((x) => -distance * x),
+          1e-12,
+        );
+      before = after;
     }
   });
 });
