@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
 import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
 import { HessianFree } from '../../src/optim/hessian-free.js';
+import { Kfac } from '../../src/optim/kfac.js';
 import { Lbfgs } from '../../src/optim/lbfgs.js';
 import type { SecondOrderOptimizer } from '../../src/optim/second-order.js';
 import { type SmallProblem, shortAdding } from './second-order-problems.js';
@@ -15,6 +16,7 @@ const optimizers: [string, (problem: SmallProblem) => SecondOrderOptimizer][] = 
       new HessianFree(space, model, theta, { structuralDamping: 0.1, probes: 1, cgIterations: 12 }),
   ],
   ['L-BFGS', ({ space, model, theta }) => new Lbfgs(space, model, theta)],
+  ['K-FAC', ({ space, model, theta }) => new Kfac(space, model, theta)],
 ];
 
 test.each(optimizers)('%s takes the same steps on WebGPU as in float64', async (_, make) => {
