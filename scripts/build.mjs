@@ -1,16 +1,24 @@
 /**
- * `npm run build`: dist/index.js (for every runtime), dist/node.js, dist/cli.js, and their types in dist/types.
+ * `npm run build`: dist/index.js and dist/curvature.js (for every runtime), dist/node.js, dist/cli.js, and their types in
+ * dist/types.
  *
- * One esbuild run for the three entries: what they share is in shared chunks, so that a class is the same class
- * (`instanceof`) whether it came from `kronograd` or from `kronograd/node`. The graph of dist/index.js must load in a
- * browser as it is: a Node builtin or a package in it fails the build, with the file that imports it.
+ * One esbuild run for all entries: what they share is in shared chunks, so that a class is the same class
+ * (`instanceof`) whether it came from `kronograd` or from `kronograd/node`. The graphs of dist/index.js and dist/curvature.js must
+ * load in a browser as they are: a Node builtin or a package in them fails the build, with the file that imports it.
  */
 import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, run } from './swiftshader.mjs';
 
-const ENTRIES = { index: 'src/index.ts', node: 'src/node.ts', cli: 'src/cli/main.ts' };
+const ENTRIES = {
+  index: 'src/index.ts',
+  curvature: 'src/curvature.ts',
+  node: 'src/node.ts',
+  cli: 'src/cli/main.ts',
+};
+/** Those that must load in a browser as they are. */
+const BROWSER = ['index', 'curvature'];
 const dist = join(root, 'dist');
 
 /** esbuild options that every bundle of this project shares. */
@@ -105,14 +113,13 @@ export async function bundle(esbuild, outdir) {
     metafile: true,
     plugins: [shebang, linearAlgebra],
   });
-  const index = Object.keys(metafile.outputs).find(
-    (name) => metafile.outputs[name].entryPoint === ENTRIES.index,
-  );
-  const found = escapes(metafile, index);
-  if (found.length > 0) {
-    const lines = found.map((line) => `\n  ${line}`).join('');
+  const outputOf = (entry) =>
+    Object.keys(metafile.outputs).find((name) => metafile.outputs[name].entryPoint === ENTRIES[entry]);
+  const found = new Set(BROWSER.flatMap((entry) => escapes(metafile, outputOf(entry))));
+  if (found.size > 0) {
+    const lines = [...found].map((line) => `\n  ${line}`).join('');
     throw new Error(
-      `src/index.ts must run in a browser, but in what it imports${lines}\nMove it behind src/node.ts.`,
+      `${BROWSER.map((entry) => ENTRIES[entry]).join(' and ')} must run in a browser, but in what they import${lines}\nMove it behind src/node.ts.`,
     );
   }
 }

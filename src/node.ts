@@ -1,4 +1,4 @@
-/** Kronograd's public API in Node: all of `kronograd`, and what needs files, Dawn or threads. */
+/** Kronograd's public API in Node: all of `kronograd` and `kronograd/curvature`, and what needs files, Dawn or threads. */
 
 export { startNodeWorker } from './backend/cpu/workers-node.js';
 export type { BackendChoice, OpenedBackend } from './backend/open-node.js';
@@ -9,6 +9,7 @@ export {
   TuningFile,
   type TuningFileOptions,
 } from './backend/webgpu/tuning/file-store-node.js';
+export * from './curvature.js';
 export type { CsvOptions } from './data/csv.js';
 export { csvChunks, parseCsv, readCsv } from './data/csv-node.js';
 export { loadBirths, loadDigits, loadWeather } from './data/sets-node.js';

@@ -1,14 +1,7 @@
-/** Every optimizer by its name. */
-import type { Tensor } from '../backend/backend.js';
-import type { VectorSpace } from '../curvature/vector-space.js';
-import type { Model } from '../model/model.js';
+/** Every optimizer's name, and those of first order by it. */
 import { adam } from './adam.js';
-import { HessianFree, type HessianFreeOptions } from './hessian-free.js';
-import { Kfac, type KfacTrainingOptions } from './kfac.js';
-import { Lbfgs } from './lbfgs.js';
 import type { Optimizer } from './optimizer.js';
 import { rmsProp } from './rmsprop.js';
-import type { SecondOrderOptimizer } from './second-order.js';
 import { sgd } from './sgd.js';
 
 export const FIRST_ORDER = ['sgd', 'momentum', 'nesterov', 'rmsprop', 'adam', 'adamw'] as const;
@@ -34,25 +27,5 @@ export function optimizerNamed(name: FirstOrderName, weightDecay: number): Optim
       return adam({ weightDecay });
     case 'adamw':
       return adam({ weightDecay, decoupled: true });
-  }
-}
-
-/** What runs say of second-order optimizers; each takes its own part of it. */
-export type SecondOrderSettings = HessianFreeOptions & Pick<KfacTrainingOptions, 'weightDecay'>;
-
-export function secondOrderNamed(
-  name: SecondOrderName,
-  space: VectorSpace,
-  model: Model,
-  theta: Tensor,
-  settings: SecondOrderSettings,
-): SecondOrderOptimizer {
-  switch (name) {
-    case 'hf':
-      return new HessianFree(space, model, theta, settings);
-    case 'lbfgs':
-      return new Lbfgs(space, model, theta);
-    case 'kfac':
-      return new Kfac(space, model, theta, settings);
   }
 }

@@ -6,13 +6,12 @@ import { isSecondOrder } from '../optim/index.js';
 import type { Checkpoint, MetricsEntry } from './checkpoint.js';
 import { requireContinuation } from './continuation.js';
 import { curvatureBatch } from './curvature-batches.js';
-import { CurvatureProbe, type Sharpness } from './curvature-probe.js';
+import type { CurvatureProbe, Sharpness } from './curvature-probe.js';
 import { FirstOrderSteps } from './first-order-steps.js';
 import { learningRate } from './learning-rate.js';
 import { RANDOM_STREAMS } from './random-streams.js';
 import { fittingConfig } from './room.js';
 import type { RunConfig } from './run-config.js';
-import { SecondOrderSteps } from './second-order-steps.js';
 import type { TextData } from './text-data.js';
 import type { BatchOf, ConfigOf, DataEvaluator, ModelOf, PartOf, TrainingData } from './training-data.js';
 import { RING_LENGTH, type TrainingSteps } from './training-steps.js';
@@ -183,6 +182,7 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
    */
   async sharpness(batch: BatchOf<Data>): Promise<Sharpness> {
     const { data, config, backend } = this;
+    const { CurvatureProbe } = await import('./curvature-probe.js');
     // Limited derivatives would be no derivatives of the loss.
     this.#curvature ??= this.#scope.own(
       new CurvatureProbe(backend, data.model({ ...config, clipAccumulations: 0 }), this.#steps.theta),
@@ -250,6 +250,10 @@ export class Trainer<Data extends TrainingData = TextData> implements Disposable
 
 /** @throws KronogradError OPTION, MEMORY */
 async function makeSteps(backend: Backend, config: RunConfig, data: TrainingData): Promise<TrainingSteps> {
-  if (isSecondOrder(config.optimizer)) return new SecondOrderSteps(backend, config, data);
+  if (isSecondOrder(config.optimizer)) {
+    // Loaded when it is asked for: with it come all of curvature and a library of dense matrices.
+    const { SecondOrderSteps } = await import('./second-order-steps.js');
+    return new SecondOrderSteps(backend, config, data);
+  }
   return FirstOrderSteps.create(backend, config, data);
 }

@@ -34,7 +34,10 @@ describe('the examples of the README', () => {
     const file = resolve(folder, `example-${i}.ts`);
     writeFileSync(
       file,
-      examples[i]!.replaceAll("from 'kronograd'", `from '${resolve(root, 'src/index.ts')}'`),
+      examples[i]!.replaceAll("from 'kronograd'", `from '${resolve(root, 'src/index.ts')}'`).replaceAll(
+        "from 'kronograd/curvature'",
+        `from '${resolve(root, 'src/curvature.ts')}'`,
+      ),
     );
     const log = vi.spyOn(console, 'log').mockImplementation(() => {});
     try {
