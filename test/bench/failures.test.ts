@@ -26,8 +26,8 @@ const OPTIONS: RunOptions = {
 };
 
 describe('a device that is lost in the middle', () => {
-  // The first 3 steps are compared.
-  it.each([2, 10])('ends its own measurement, typed, and nobody else’s: at step %i', async (last) => {
+  // The first 3 steps are compared, the next ones timed, however slow they are.
+  it.each([2, 5])('ends its own measurement, typed, and nobody else’s: at step %i', async (last) => {
     using gpu = await createDawnBackend();
     using cpu = new Float32Backend();
     const work = trainingWork('lstm', resolveWorkload('T'));
