@@ -27,8 +27,9 @@ export interface ConjugateGradientOptions {
    */
   readonly progress?: number;
   /**
-   * gamma: keeps the iterates after ceil(gamma^j) iterations, j = 0, 1, ... (Martens 2010, section 4.6, with 1.3). None
-   * are kept unless given.
+   * gamma: keeps the iterate after 1 iteration, and of one kept after i the next after ceil(gamma i), i + 1 at least:
+   * spaced like the powers of gamma that Martens keeps (2010, section 4.6, with 1.3), rounding aside. None are kept unless
+   * given.
    */
   readonly keepEvery?: number;
   /** What to do about a direction p with p' (A + shift I) p <= 0. `throw` unless given. */
@@ -97,7 +98,7 @@ export class ConjugateGradient implements Disposable {
     const target = tolerance * Math.sqrt(report.bb);
     const phis = [phiOf(report)];
     const iterates: Iterate[] = [];
-    const isKept = (iteration: number) => keepEvery !== undefined && isPower(iteration, keepEvery);
+    let keepAt = 1;
     const finish = async (stop: ConjugateGradientResult['stop']): Promise<ConjugateGradientResult> => {
       const iterations = phis.length - 1;
       if (keepEvery !== undefined && iterates.at(-1)?.iteration !== iterations)
@@ -127,7 +128,10 @@ export class ConjugateGradient implements Disposable {
       }
       phis.push(phiOf(report));
       const iteration = phis.length - 1;
-      if (isKept(iteration)) iterates.push(await this.#keep(x, iterates.length, iteration, phis));
+      if (keepEvery !== undefined && iteration === keepAt) {
+        iterates.push(await this.#keep(x, iterates.length, iteration, phis));
+        keepAt = Math.max(keepAt + 1, Math.ceil(keepAt * keepEvery));
+      }
     }
   }
 
@@ -152,10 +156,6 @@ export class ConjugateGradient implements Disposable {
 
 /** x'A x / 2 - b'x, from the residual r = b - A x. */
 const phiOf = ({ xbr }: CgReport): number => -xbr / 2;
-
-/** Whether i = ceil(gamma^j) for some j = 0, 1, ..., the greatest with gamma^j at most i, up to rounding. */
-const isPower = (i: number, gamma: number): boolean =>
-  gamma ** Math.floor(Math.log(i) / Math.log(gamma) + 1e-9) > i - 1;
 
 /** Martens 2010, section 4.4, where i > k, phi(x_i) < 0 and (phi(x_i) - phi(x_{i-k})) / phi(x_i) < k epsilon. */
 function isSlow(phis: readonly number[], epsilon: number): boolean {

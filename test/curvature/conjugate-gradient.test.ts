@@ -133,7 +133,7 @@ describe('phi and the residual', () => {
   test('kept iterates are spaced by a power, the last among them', async () => {
     const { A, b } = system(30, 6);
     const { iterates } = await solved(float64, A, b, { keepEvery: 1.5, maxIterations: 20 });
-    expect(iterates.map(({ iteration }) => iteration)).toEqual([1, 2, 3, 4, 6, 8, 12, 18, 20]);
+    expect(iterates.map(({ iteration }) => iteration)).toEqual([1, 2, 3, 5, 8, 12, 18, 20]);
   });
 });
 
