@@ -6,6 +6,12 @@ export interface TuningStore {
   set(key: string, value: string): Promise<void>;
 }
 
+/**
+ * Kernels that were chosen otherwise may round otherwise: a sum over a row is divided among the invocations of a
+ * workgroup, and a compiler may join a multiplication and an addition in one shader and not in the next. What is
+ * remembered is not measured again, so with the same store the same program gives the same bits. Checkpoints say nothing
+ * of it: a run that is continued with `milliseconds: 0` on the store that it began with goes on as if it had not stopped.
+ */
 export interface TuningOptions {
   readonly store: TuningStore;
   /**
