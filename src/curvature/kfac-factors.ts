@@ -17,6 +17,7 @@ import {
   requireBatches,
   writeBatch,
 } from './batch-products.js';
+import { notFinite } from './checks.js';
 import { headRoot } from './head-root.js';
 import {
   blockVectors,
@@ -149,7 +150,8 @@ export class KfacFactors implements Disposable {
 
 /**
  * The factors of a problem: sums over its batches, and over the passes or draws of each.
- * @throws KronogradError DATA, SHAPE for the batches, PROGRAM for a parameter without factors, OPTION, MEMORY
+ * @throws KronogradError DATA, SHAPE for the batches, PROGRAM for a parameter without factors, OPTION, MEMORY, DIVERGED for
+ * factors that are not finite, as where the loss is not
  */
 export async function gatherFactors(
   space: VectorSpace,
@@ -172,6 +174,9 @@ export async function gatherFactors(
         const index = options.source === 'exact' ? pass : pass * batches.length + i;
         await factors.add(batch, index, { kept: 1, fresh: 1, shares }, 1 / repeats);
       }
+    for (const factor of Object.values(named(factors.tensors)))
+      if (!Number.isFinite(await space.dot(factor, factor)))
+        throw notFinite('a Kronecker factor, or its norm, is', 'K-FAC');
     return factors;
   } catch (error) {
     factors[Symbol.dispose]();

@@ -72,7 +72,7 @@ export class KfacOperator extends SymmetricOperator {
  * K-FAC of a problem's loss: of every weight that is used linearly, feed-forward or in any cell, with its biases; of
  * embeddings, whose one-hot side is diagonal; and of vectors such as gains and peepholes, as full blocks of their own.
  * @throws KronogradError DATA, SHAPE for the batches; PROGRAM for a parameter that is not used linearly; OPTION; MEMORY,
- * with the numbers
+ * with the numbers; DIVERGED for factors that are not finite, as where the loss is not
  */
 export async function kfacOperator(
   space: VectorSpace,

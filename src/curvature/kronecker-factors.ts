@@ -9,6 +9,7 @@ import { Scope } from '../dispose.js';
 import { Builder } from '../program/builder.js';
 import { float, type Program, sizeOf, type Value } from '../program/program.js';
 import { batchForward, type CurvatureBatch, type CurvatureProblem, writeBatch } from './batch-products.js';
+import { parameterShape } from './blocks.js';
 import { type KroneckerPart, type WeightNode, weightNode } from './kronecker.js';
 import { precisionOf } from './precision.js';
 import { gaussNewtonVector, hessianVector } from './products.js';
@@ -122,12 +123,17 @@ export function nodeSizes(
   return { r, T: sizeOf(perturbation.type.shape) / (r * m), m, n };
 }
 
-/** A weight's node in the program of a batch: `writeBatch` fills its inputs, and `theta` is one. */
+/**
+ * A weight's node in the program of a batch: `writeBatch` fills its inputs, and `theta` is one.
+ * @throws KronogradError OPTION for an unknown parameter, or one that is no weight with one product
+ */
 export function nodeOf(
   on: Builder,
   { model }: CurvatureProblem,
   { batch, weight }: Pick<FactorsRequest, 'batch' | 'weight'>,
 ): WeightNode {
+  // Refuses names of no parameter.
+  parameterShape(model, weight);
   const theta = on.input('theta', float(model.parameters.size));
   const outputs = batchForward(on, model, theta, batch);
   return weightNode(on, model.parameters.view(on, theta, weight), outputs, weight);

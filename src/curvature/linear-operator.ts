@@ -2,6 +2,7 @@
 import type { Numbers, Tensor } from '../backend/backend.js';
 import { KronogradError } from '../errors.js';
 import { float } from '../program/program.js';
+import { notFinite } from './checks.js';
 import type { VectorSpace } from './vector-space.js';
 
 /**
@@ -41,13 +42,20 @@ export abstract class LinearOperator implements Disposable {
   /** A': another operator. */
   abstract get adjoint(): LinearOperator;
 
-  /** A v, for a vector of numbers. @throws KronogradError SHAPE for a vector of another length */
+  /**
+   * A v, for a vector of numbers.
+   * @throws KronogradError SHAPE for a vector of another length, DIVERGED for a product that is not finite, as where the
+   * loss is not
+   */
   async matvec(v: ArrayLike<number>): Promise<Numbers> {
     const [rows] = this.shape;
     return this.#throughTensors(v, [v.length], [rows]);
   }
 
-  /** A v for each of k vectors of numbers, all in one pass. @throws KronogradError SHAPE for other lengths */
+  /**
+   * A v for each of k vectors of numbers, all in one pass.
+   * @throws KronogradError SHAPE for other lengths, DIVERGED for a product that is not finite
+   */
   async matmat(vectors: readonly ArrayLike<number>[]): Promise<Numbers[]> {
     const [rows, columns] = this.shape;
     const k = vectors.length;
@@ -68,7 +76,9 @@ export abstract class LinearOperator implements Disposable {
     using y = this.space.backend.tensor(float(...to));
     x.write(numbers);
     await this.apply(x, y);
-    return await y.read();
+    const product = await y.read();
+    if (!product.every(Number.isFinite)) throw notFinite('a product is', 'matvec');
+    return product;
   }
 
   /** c A. */

@@ -188,6 +188,13 @@ describe('what cannot be solved is refused', () => {
     await expect(solver.solve(operator, b, x)).rejects.toMatchObject({ code: 'SHAPE' });
   });
 
+  test('a solution in the place of the right-hand side', async () => {
+    using operator = new DenseSymmetric(float64, [[2]]);
+    using solver = new ConjugateGradient(float64, 1);
+    using b = float64.vector(1);
+    await expect(solver.solve(operator, b, b)).rejects.toMatchObject({ code: 'OPTION' });
+  });
+
   test('numbers that are not finite', async () => {
     await expect(solved(float64, Matrix.eye(2), [Number.NaN, 1])).rejects.toMatchObject({ code: 'DIVERGED' });
   });

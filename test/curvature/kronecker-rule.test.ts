@@ -79,6 +79,15 @@ describe('the rule', () => {
     expectClose(await many.operator.matvec(v), await few.operator.matvec(v), 1e-12);
   });
 
+  test('refuses what is no weight', async () => {
+    const problem = randomProblem(space.backend, deep, { steps: 1, samples: 1, classes: m });
+    using _theta = problem.theta;
+    for (const name of ['layers.9.weight', 'layers.0.bias']) {
+      const chosen = kroneckerSumFor(space, problem, name, { vectors: 1 });
+      await expect(chosen).rejects.toMatchObject({ code: 'OPTION' });
+    }
+  });
+
   test('never stores C of a long sequence, nor what does not fit', async () => {
     const long = randomProblem(space.backend, smallSequenceModel('rnn'), { steps: 8, samples: 1 });
     using _theta = long.theta;

@@ -5,6 +5,7 @@ import { Float64Backend } from '../../src/backend/cpu/float64-backend.js';
 import { cells } from '../../src/cells/index.js';
 import { eigenvaluesOf, toDense } from '../../src/curvature/dense.js';
 import { fisherOperator } from '../../src/curvature/fisher.js';
+import { kfacOperator } from '../../src/curvature/kfac.js';
 import { lanczos } from '../../src/curvature/lanczos.js';
 import {
   type CurvatureProblem,
@@ -146,10 +147,15 @@ describe('what does not fit is refused', () => {
     expect(() => make(space, { ...problem, theta })).toThrow(expect.objectContaining({ code: 'SHAPE' }));
   });
 
-  test('a loss that is not finite, when its eigenvalues are asked for', async () => {
+  test('a loss that is not finite, when products, eigenvalues or factors are asked for', async () => {
     using theta = space.vector(model.parameters.size);
-    theta.write(new Float64Array(model.parameters.size).fill(Number.NaN));
+    const { size } = model.parameters;
+    theta.write(new Float64Array(size).fill(Number.NaN));
     using operator = hessianOperator(space, { ...problem, theta });
-    await expect(lanczos(operator, { largest: 1 })).rejects.toMatchObject({ code: 'DIVERGED' });
+    const diverged = expect.objectContaining({ code: 'DIVERGED' });
+    await expect(operator.matvec(vector(1, size))).rejects.toThrow(diverged);
+    await expect(operator.matmat([vector(1, size)])).rejects.toThrow(diverged);
+    await expect(lanczos(operator, { largest: 1 })).rejects.toThrow(diverged);
+    await expect(kfacOperator(space, { ...problem, theta })).rejects.toThrow(diverged);
   });
 });
