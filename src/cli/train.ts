@@ -36,7 +36,7 @@ export const train: CommandRegistration = (program, context) => {
     const setup =
       (await setUpSequences(presetOrFile, options)) ??
       (await setUpRun(presetOrFile, options, { gpu: false }));
-    requireLookedAt(options, setup.config);
+    requireLookedAt({ ...options }, setup.config);
     const onText = 'text' in setup;
     const progress = createProgress({ json: options.json === true, stream: context.stdout, bits: onText });
     // A run that is continued goes on with the kernels it had: other ones could round differently.

@@ -5,6 +5,7 @@ import type { BufferSpec } from '../../kernels/stage.js';
 import type { Dispatch } from '../../src/backend/webgpu/tuning/stopwatch.js';
 import type { TuningStore } from '../../src/backend/webgpu/tuning/store.js';
 import type { TunedDevice } from '../../src/backend/webgpu/tuning/tuner.js';
+import { KronogradError } from '../../src/errors.js';
 
 /** A store in memory whose entries can be looked at. */
 export class MemoryStore implements TuningStore {
@@ -19,7 +20,10 @@ export class MemoryStore implements TuningStore {
   }
 }
 
-/** A device whose dispatches take the milliseconds that a function says, and on which no other time passes. */
+/**
+ * A device whose dispatches take the milliseconds that a function says, and on which no other time passes. A kernel
+ * that takes infinitely long does not compile.
+ */
 export class FakeDevice implements TunedDevice {
   /** Calls of timers so far. */
   runs = 0;
@@ -37,11 +41,14 @@ export class FakeDevice implements TunedDevice {
 
   clock(_schedule: { readonly buffers: readonly BufferSpec[] }) {
     return {
-      prepare: async (dispatches: readonly Dispatch[]) => async (repeats: number) => {
-        this.runs++;
-        const time = repeats * dispatches.reduce((sum, each) => sum + this.cost(each), 0);
-        this.#now += time;
-        return time;
+      prepare: async (dispatches: readonly Dispatch[]) => {
+        const once = dispatches.reduce((sum, each) => sum + this.cost(each), 0);
+        if (once === Number.POSITIVE_INFINITY) throw new KronogradError('KERNEL', 'does not compile');
+        return async (repeats: number) => {
+          this.runs++;
+          this.#now += repeats * once;
+          return repeats * once;
+        };
       },
       [Symbol.dispose]() {},
     };

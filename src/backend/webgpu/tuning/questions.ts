@@ -1,4 +1,7 @@
-/** What of a schedule is worth measuring: where the rules choose between ways that may be about as fast. */
+/**
+ * What of a schedule is worth measuring: where the rules choose between ways that may be about as fast. Each is measured
+ * by itself; how tasks share a dispatch side by side stays a matter of rules.
+ */
 import { describeStage } from '../../../../kernels/describe.js';
 import { gemmKernel } from '../../../../kernels/gemm.js';
 import { type GemmTile, tilesByTime } from '../../../../kernels/gemm_tile.js';

@@ -2,9 +2,10 @@
 import type { GemmTile } from '../../../../kernels/gemm_tile.js';
 import type { KernelLimits } from '../../../../kernels/kernel.js';
 import type { SequenceTask } from '../../../../kernels/task.js';
+import { KronogradError } from '../../../errors.js';
 import type { Composition } from '../../../schedule/compose.js';
 import type { Loop, Schedule } from '../../../schedule/schedule.js';
-import { loopQuestions, productQuestions, type Question } from './questions.js';
+import { type Candidate, loopQuestions, productQuestions, type Question } from './questions.js';
 import { race, type Timer } from './race.js';
 import type { Dispatch } from './stopwatch.js';
 import type { TuningOptions } from './store.js';
@@ -105,14 +106,36 @@ export class Tuner {
     const known = candidates.find(({ name }) => name === remembered);
     if (known !== undefined) return known.choice;
     if (isOver()) return undefined;
-    const timers = await Promise.all(candidates.map(({ dispatches }) => clock.prepare(dispatches())));
-    const times = await race(timers, isOver);
+    const ready = (await Promise.all(candidates.map((each, n) => prepared(each, clock, n > 0)))).flat();
+    const times = await race(
+      ready.map(({ timer }) => timer),
+      isOver,
+    );
     const rule = times[0]!;
     const least = Math.min(...times);
     const best = least < CLEARLY_LESS * rule ? times.indexOf(least) : 0;
-    const { name, choice } = candidates[best]!;
+    const { name, choice } = ready[best]!.candidate;
     await store.set(place, name);
     this.#onMeasurement({ what: key, rule, best: times[best]!, choice: name });
     return choice;
+  }
+}
+
+interface Prepared<Choice> {
+  readonly candidate: Candidate<Choice>;
+  readonly timer: Timer;
+}
+
+/** The candidate with its timer; nothing where it may be left out and the driver does not take it. */
+async function prepared<Choice>(
+  candidate: Candidate<Choice>,
+  clock: Clock,
+  mayBeLeftOut: boolean,
+): Promise<Prepared<Choice>[]> {
+  try {
+    return [{ candidate, timer: await clock.prepare(candidate.dispatches()) }];
+  } catch (error) {
+    if (mayBeLeftOut && error instanceof KronogradError && error.code === 'KERNEL') return [];
+    throw error;
   }
 }

@@ -64,6 +64,25 @@ describe('the tile of a product', () => {
   });
 });
 
+describe('what a driver does not compile', () => {
+  /** A device on which a kernel compiles only if it is the first, or if it is not. */
+  const device = (isFirst: boolean) => {
+    let first: string | undefined;
+    return new FakeDevice('a', ({ kernel: { code } }) =>
+      (code === (first ??= code)) === isFirst ? 10 : Number.POSITIVE_INFINITY,
+    );
+  };
+
+  it('is out, but is an error where the rule chose it', async () => {
+    const store = new MemoryStore();
+    const { limits } = await new Tuner(device(true), { store }).tune(products(64), 'auto');
+    const [stage] = stagesOf(products(64));
+    expect(limits.tiles?.get(productKey(stage!))).toEqual(tilesByTime(stage!, defaultLimits)[0]!.tile);
+    const refused = new Tuner(device(false), { store: new MemoryStore() }).tune(products(64), 'auto');
+    await expect(refused).rejects.toMatchObject({ code: 'KERNEL' });
+  });
+});
+
 describe('what is remembered', () => {
   const options = (store: MemoryStore, milliseconds?: number) => ({ store, milliseconds });
 
