@@ -1,8 +1,8 @@
-/** Options of `train` that only some optimizers take. */
+/** What of a run only some optimizers take. */
 import { KronogradError } from '../errors.js';
 import { FIRST_ORDER } from '../optim/index.js';
 import type { RunConfig } from '../train/run-config.js';
-import type { TrainOptions } from './train-options.js';
+import { flagOf, type TrainOptions } from './train-options.js';
 
 const OF_FIRST_ORDER = ['lr', 'clip', 'clipValue', 'schedule'] as const satisfies (keyof TrainOptions)[];
 /** Options, and the optimizers that take them. */
@@ -14,20 +14,23 @@ const OF_SECOND_ORDER = {
 } as const satisfies Partial<Record<keyof TrainOptions, RunConfig['optimizer'][]>>;
 
 /**
- * Refuses an option that the run's optimizer would not look at.
+ * Refuses what is given, as options or in a file, that the run's optimizer would not look at.
  * @throws KronogradError OPTION
  */
-export function requireLookedAt(options: TrainOptions, { optimizer }: Pick<RunConfig, 'optimizer'>): void {
+export function requireLookedAt(
+  given: Readonly<Record<string, unknown>>,
+  { optimizer }: Pick<RunConfig, 'optimizer'>,
+  where: (key: string) => string = flagOf,
+): void {
   const taken: (readonly [keyof TrainOptions, readonly string[]])[] = [
     ...OF_FIRST_ORDER.map((key) => [key, FIRST_ORDER] as const),
     ...Object.entries(OF_SECOND_ORDER).map(([key, names]) => [key as keyof TrainOptions, names] as const),
   ];
-  const idle = taken.find(([key, names]) => options[key] !== undefined && !names.includes(optimizer));
+  const idle = taken.find(([key, names]) => given[key] !== undefined && !names.includes(optimizer));
   if (idle === undefined) return;
   const [key, names] = idle;
-  const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  throw new KronogradError('OPTION', `${flag} means nothing to the optimizer ${optimizer}`, {
-    where: flag,
-    fix: `leave it out, or use --optimizer ${names.join(', ')}`,
+  throw new KronogradError('OPTION', `${where(key)} means nothing to the optimizer ${optimizer}`, {
+    where: where(key),
+    fix: `leave it out, or use the optimizer ${names.join(', ')}`,
   });
 }

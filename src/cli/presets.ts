@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { KronogradError } from '../errors.js';
+import { SECOND_ORDER } from '../optim/index.js';
 import {
   overlayConfig,
   resolveTrainConfig,
@@ -8,6 +9,7 @@ import {
   type TrainConfigInput,
 } from '../train/config.js';
 import { isConfigFile, readConfigFile } from './config-file.js';
+import { requireLookedAt } from './optimizer-options.js';
 import { SEQUENCE_PRESETS } from './sequence-setup.js';
 import { readTextFile } from './text-file.js';
 import { configOf, optionName, type TrainOptions } from './train-options.js';
@@ -69,11 +71,12 @@ export async function loadTrainingSetup(
   const preset = name === undefined ? undefined : presetNamed(name, file?.where('preset'));
   // On its own first, so that its mistakes are named as the file's and not as an option's.
   if (file !== undefined) resolveTrainConfig(file.config, file.where);
+  const changes = overlayConfig(file?.config ?? {}, configOf(options));
   const base = overlayConfig(preset?.config ?? {}, gpu ? (preset?.onGpu ?? {}) : {});
-  const config = resolveTrainConfig(
-    overlayConfig(overlayConfig(base, file?.config ?? {}), configOf(options)),
-    optionName(options),
-  );
+  // A preset's dropout is for optimizers that can do with it.
+  const fitting = SECOND_ORDER.some((name) => name === changes.optimizer) ? { ...base, dropout: 0 } : base;
+  const config = resolveTrainConfig(overlayConfig(fitting, changes), optionName(options));
+  if (file !== undefined && options.optimizer === undefined) requireLookedAt(file.config, config, file.where);
   const textFile = options.text ?? file?.data.text ?? (preset && packagedText(preset, name!));
   if (textFile === undefined) {
     throw new KronogradError('OPTION', 'there is no text to learn from', {

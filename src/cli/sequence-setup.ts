@@ -13,6 +13,7 @@ import {
   type SequenceTrainConfigInput,
 } from '../train/sequence-config.js';
 import { isConfigFile, readConfigFile } from './config-file.js';
+import { requireLookedAt } from './optimizer-options.js';
 import { makeProblem, otherCsv, type Problem, type ProblemSpec } from './problems.js';
 import { configOf, flagOf, optionName, type TrainOptions } from './train-options.js';
 
@@ -98,6 +99,7 @@ export async function setUpSequences(
   const base = { ...(known?.config ?? FORECAST), out };
   const changes = overlayConfig(file?.config ?? {}, configOf(given));
   const config = resolveSequenceConfig(overlayConfig(base, changes), optionName(given));
+  if (file !== undefined && given.optimizer === undefined) requireLookedAt(file.config, config, file.where);
   const resumed = resume === true ? await loadCheckpoint(config.out) : undefined;
   return { config, spec, problem: await problemOf(spec, config), resumed };
 }

@@ -1,5 +1,5 @@
 /** `kronograd train --optimizer` with optimizers of second order: what it prints, that it goes on, what it refuses. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -70,6 +70,16 @@ describe('an option that an optimizer does not look at is refused', () => {
     const { exitCode, err } = await train(...SMALL, '--optimizer', optimizer, flag, value);
     expect(exitCode).not.toBe(0);
     expect(err).toContain(`${flag} means nothing to the optimizer ${optimizer}`);
+  });
+
+  test('in a file too, by its name, unless an option says another optimizer', async () => {
+    const path = join(out, 'run.json');
+    await writeFile(path, JSON.stringify({ preset: 'adding', window: 10, optimizer: 'hf', clip: 1 }));
+    const refused = await train(path, '--steps', '1');
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.err).toContain(`${path}: clip means nothing to the optimizer hf`);
+    const { err, exitCode } = await train(path, '--steps', '1', '--optimizer', 'sgd');
+    expect({ err, exitCode }).toEqual({ err: '', exitCode: 0 });
   });
 
   test('dropout, which would be another function each time', async () => {

@@ -41,6 +41,16 @@ describe('presets', () => {
     expect(large.config.hidden).toBeGreaterThan(small.config.hidden);
   });
 
+  test('has no dropout for optimizers that cannot do with it, unless that is asked for', async () => {
+    const gpu = { gpu: true };
+    expect((await loadTrainingSetup('moby-dick', parsed(), gpu)).config.dropout).toBeGreaterThan(0);
+    expect((await loadTrainingSetup('moby-dick', parsed('--optimizer', 'hf'), gpu)).config.dropout).toBe(0);
+    const both = parsed('--optimizer', 'hf', '--dropout', '0.1');
+    await expect(loadTrainingSetup('moby-dick', both, gpu)).rejects.toMatchObject({
+      where: '--dropout, --optimizer',
+    });
+  });
+
   test('options are laid over it', async () => {
     const text = await file('own.txt', 'abc');
     const options = parsed(
