@@ -90,11 +90,12 @@ export class WebGpuBackend implements Backend {
 
   /** Undefined where everything goes by rule: also where there is no room to try what is faster. */
   async #tuned(plan: Schedule, composition: Composition): Promise<Choices | undefined> {
+    if (this.#tuner === undefined) return undefined;
+    const { device } = this;
+    await device.settled();
+    device.check(); // what went wrong before has nothing to do with tuning
     try {
-      const choices = await this.#tuner?.tune(plan, composition);
-      await this.device.settled();
-      this.device.check();
-      return choices;
+      return await this.#tuner.tune(plan, composition);
     } catch (error) {
       if (error instanceof KronogradError && error.code === 'MEMORY') return undefined;
       throw error;

@@ -35,13 +35,18 @@ export class Stopwatch implements Disposable {
   async prepare(dispatches: readonly Dispatch[]): Promise<Timer> {
     const device = this.#device;
     const { gpu, timeStride } = device;
+    const scratch = new Map<number, GPUBuffer>();
+    for (const { kernel } of dispatches)
+      for (const { buffer } of kernel.bindings) scratch.set(buffer, this.#buffer(buffer));
+    await device.settled();
+    device.check();
     const times = device.times(1 + Math.max(...dispatches.map(({ time }) => time)));
     const groups = new Map<Kernel, GPUBindGroup>();
     const ready = await Promise.all(
       dispatches.map(async ({ kernel, time }) => {
         const { pipeline, layout } = await this.#pipelines.get(kernel, 'a kernel to be timed');
         const entries = kernel.bindings.map(({ buffer }, binding): GPUBindGroupEntry => {
-          return { binding, resource: { buffer: this.#buffer(buffer) } };
+          return { binding, resource: { buffer: scratch.get(buffer)! } };
         });
         if (kernel.usesTime) entries.push({ binding: entries.length, resource: { buffer: times, size: 4 } });
         const group = groups.get(kernel) ?? gpu.createBindGroup({ layout, entries });

@@ -1,8 +1,9 @@
 /** A program tuned on this machine's adapter: the same results, measured once. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { createDawnBackend } from '../../../../src/backend/webgpu/dawn.js';
 import type { WebGpuBackend } from '../../../../src/backend/webgpu/webgpu-backend.js';
 import { cells } from '../../../../src/cells/index.js';
+import { KronogradError } from '../../../../src/errors.js';
 import { recurrent, recurrentParameters, stateShapes } from '../../../../src/model/recurrent.js';
 import { Builder } from '../../../../src/program/builder.js';
 import { float, int, type Program } from '../../../../src/program/program.js';
@@ -80,4 +81,21 @@ it('gives what it gives untuned, measures it once, and leaves no memory behind',
   expect(await run(resumed)).toEqual(found);
   expect(store.count).toBe(measured);
   expect(tuned.device.liveBuffers).toBe(untuned.device.liveBuffers);
+});
+
+it('goes by rule where there is no room to measure', async () => {
+  const empty = new MemoryStore();
+  using full = await createDawnBackend({ tuning: { store: empty } });
+  const allocate = full.device.allocate.bind(full.device);
+  vi.spyOn(full.device, 'allocate').mockImplementation((bytes, usage, label) => {
+    if (label.startsWith('scratch')) throw new KronogradError('MEMORY', 'full');
+    return allocate(bytes, usage, label);
+  });
+  expect(await run(full)).toEqual(await run(untuned));
+  expect(empty.entries.size).toBe(0);
+});
+
+it('hides no failure of before', async () => {
+  tuned.device.fail(new KronogradError('MEMORY', 'of a tensor'));
+  await expect(tuned.compile(program)).rejects.toMatchObject({ code: 'MEMORY', message: 'of a tensor' });
 });
