@@ -3,8 +3,8 @@
 /** Runs something `repeats` times and resolves to the milliseconds of all of them. */
 export type Timer = (repeats: number) => Promise<number>;
 
-/** A round of the first is repeated until it takes about this long: clocks tick every 0.1 ms, and launches vary. */
-const ROUND_MS = 5;
+/** Runs are repeated until the fastest take about this long together: clocks tick every 0.1 ms, and launches vary. */
+const ROUND_MS = 2.5;
 
 const MOST_REPEATS = 1024;
 
@@ -21,22 +21,31 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
  * @param isOver Asked between rounds whether there is no time for another one. The first is always run.
  */
 export async function race(timers: readonly Timer[], isOver: () => boolean): Promise<number[]> {
-  const repeats = await repeatsOf(timers[0]!);
-  const times: number[][] = [];
-  for (const timer of timers) {
-    await timer(1); // the first run of a kernel may include its compilation
-    times.push([(await timer(repeats)) / repeats]);
+  for (const timer of timers) await timer(1); // the first run of a kernel may include its compilation
+  let repeats = 1;
+  let first = await round(timers, repeats);
+  while (repeats < MOST_REPEATS && Math.min(...first) * repeats < ROUND_MS) {
+    repeats *= 4;
+    first = await round(timers, repeats);
   }
-  const bound = TOO_SLOW * Math.min(...times.map(([first]) => first!));
-  for (let round = 1; round < ROUNDS && !isOver(); round++)
-    for (const [n, timer] of timers.entries())
-      if (times[n]![0]! <= bound) times[n]!.push((await timer(repeats)) / repeats);
+  const times = first.map((time) => [time]);
+  const bound = TOO_SLOW * Math.min(...first);
+  const left = timers.map((timer, n) => ({ timer, n })).filter(({ n }) => first[n]! <= bound);
+  for (let count = 1; count < ROUNDS && !isOver(); count++) {
+    const next = await round(
+      left.map(({ timer }) => timer),
+      repeats,
+    );
+    left.forEach(({ n }, k) => {
+      times[n]!.push(next[k]!);
+    });
+  }
   return times.map(median);
 }
 
-async function repeatsOf(timer: Timer): Promise<number> {
-  await timer(1);
-  let repeats = 1;
-  while (repeats < MOST_REPEATS && (await timer(repeats)) < ROUND_MS / 2) repeats *= 4;
-  return repeats;
+/** One turn of each: the milliseconds of one run. */
+async function round(timers: readonly Timer[], repeats: number): Promise<number[]> {
+  const times: number[] = [];
+  for (const timer of timers) times.push((await timer(repeats)) / repeats);
+  return times;
 }
