@@ -78,14 +78,14 @@ export { rmsProp } from './optim/rmsprop.js';
 export type { SgdOptions } from './optim/sgd.js';
 export { sgd } from './optim/sgd.js';
 export { adjoint, gradient } from './program/adjoint.js';
-// Programs: built, derived, scheduled, printed.
-export type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './program/builder.js';
 export { Builder } from './program/builder.js';
 export type { Perturbed } from './program/perturb.js';
 export { perturb } from './program/perturb.js';
 export { printProgram } from './program/print.js';
 export type { DType, Node, Op, Output, Program, Shape, Type, Value } from './program/program.js';
 export { float, int, sizeOf } from './program/program.js';
+// Programs: built, derived, scheduled, printed.
+export type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './program/scan-spec.js';
 export { tangent } from './program/tangent.js';
 export type { Composition } from './schedule/compose.js';
 export { schedule } from './schedule/index.js';

@@ -20,46 +20,8 @@ import {
   type Value,
 } from './program.js';
 import { prune } from './prune.js';
+import type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './scan-spec.js';
 import { inferTypes } from './shapes.js';
-
-export interface ScanSpec {
-  readonly length: number;
-  readonly direction?: 1 | -1;
-  readonly constants: readonly Value[];
-  readonly initial: readonly Value[];
-  /** Each [length, ...]. */
-  readonly xs: readonly Value[];
-  /** Whether its adjoint computes the steps again instead of storing what it needs of them: less memory, more work. */
-  readonly recompute?: boolean;
-}
-
-export interface StepInputs {
-  readonly constants: readonly Value[];
-  readonly carries: readonly Value[];
-  readonly xs: readonly Value[];
-}
-
-export interface StepOutputs {
-  readonly carries: readonly Value[];
-  /** Values whose stack [length, ...] is wanted. */
-  readonly stacks?: readonly Value[];
-  /** Values whose sum over the steps is wanted. */
-  readonly sums?: readonly Value[];
-  /** Further inputs that the step found it needs: values outside, and the body's inputs that stand for them. */
-  readonly captured?: { readonly constants: readonly Captured[]; readonly xs: readonly Captured[] };
-}
-
-export interface Captured {
-  readonly outer: Value;
-  readonly inner: Value;
-}
-
-export interface ScanResult {
-  readonly node: Node;
-  readonly finals: Value[];
-  readonly stacks: Value[];
-  readonly sums: Value[];
-}
 
 export class Builder implements Algebra<Value> {
   readonly nodes: Node[] = [];

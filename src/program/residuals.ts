@@ -3,9 +3,10 @@
  * of its own; what it needs of step t comes to it as a constant, as a slice of something stacked over time, or,
  * when that is cheaper than storing, computed again.
  */
-import type { Builder, Captured } from './builder.js';
+import type { Builder } from './builder.js';
 import type { FunctionName } from './functions.js';
 import { bodyInputs, isColumn, type Node, type ScanOp, sameShape, type Value } from './program.js';
+import type { Captured } from './scan-spec.js';
 
 const ARITHMETIC: ReadonlySet<FunctionName> = new Set(['add', 'sub', 'mul', 'neg']);
 

@@ -5,6 +5,7 @@
  */
 import { type Node, type Op, sizeOf, type Value } from '../program/program.js';
 import { type Access, identity, normal, sameAccess, split, throughBroadcast, throughView } from './access.js';
+import { type GemmView, gemmView, MAX_SLOTS, slotIn } from './gemm-view.js';
 import { Inlining } from './inline.js';
 import { partAt, partWidth, placesOf, rowParts } from './places.js';
 import type { Storage } from './storage.js';
@@ -27,19 +28,6 @@ export interface Group {
   readonly nodes: Node[];
 }
 
-/** How one product's result is seen by its group: a slot for each slice of its columns. */
-export interface GemmView {
-  readonly batch: number;
-  readonly rows: number;
-  /** Columns of the product, and of a slot. */
-  readonly width: number;
-  readonly columns: number;
-  /** The first column of each slot. */
-  readonly starts: readonly number[];
-}
-
-/** More running sums a thread than this would spill registers. */
-const MAX_SLOTS = 8;
 /** Rows longer than this are worth more than the one workgroup that they would get. */
 const MAX_COLUMNS = 4096;
 
@@ -151,36 +139,19 @@ export class Block {
   /** How a group sees the product of one of its nodes. */
   gemmView(node: Node): GemmView {
     const value = node.outputs[0]!;
-    const shape = value.type.shape;
-    const [rows, width] = shape.slice(-2) as [number, number];
-    const batch = shape.length === 3 ? shape[0]! : 1;
-    const users = this.#users.get(value) ?? [];
-    const slices = users.map(({ op }) => (op.kind === 'slice' && op.axis === shape.length - 1 ? op : null));
-    const size = slices[0]?.size;
-    const starts = [...new Set(slices.map((s) => s?.start ?? 0))].sort((a, b) => a - b);
-    const sliced =
-      size !== undefined &&
-      !this.pinned.has(value) &&
-      starts.length <= MAX_SLOTS &&
-      slices.every((s) => s !== null && s.size === size);
-    return { batch, rows, width, columns: sliced ? size : width, starts: sliced ? starts : [0] };
+    return gemmView(value, this.#users.get(value) ?? [], this.pinned.has(value));
   }
 
   /** The slot of a gemm group that an access to a product reads at its own place. */
   slotOf(group: Group, base: Value, access: Access): number | null {
     let first = 0;
     for (const node of group.nodes) {
-      const { rows, width, starts } = this.gemmView(node);
+      const view = this.gemmView(node);
       if (node.outputs[0] === base) {
-        const extents = this.extents(group);
-        const outer = this.length === null ? [] : [0];
-        for (const [i, start] of starts.entries()) {
-          const own = normal({ offset: start, strides: [...outer, rows * width, width, 1] }, extents);
-          if (sameAccess(own, normal(access, extents))) return first + i;
-        }
-        return null;
+        const slot = slotIn(view, access, this.extents(group));
+        return slot === null ? null : first + slot;
       }
-      first += starts.length;
+      first += view.starts.length;
     }
     return null;
   }
