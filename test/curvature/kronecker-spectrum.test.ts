@@ -64,7 +64,7 @@ describe('eigenvalues from C', () => {
             { steps: 1, samples, seed },
             part,
           );
-          expectClose(ours, dense, 1e-12);
+          expectClose(ours, dense, 1e-11);
         }
       }),
       { numRuns: 15 },
@@ -112,7 +112,7 @@ describe('eigenvalues from C', () => {
         const model = smallSequenceModel(cell, { features: n, hidden: 2 });
         const weight = model.parameters.specs[0]!.name;
         const { dense, ours } = await both(model, weight, sizes, 'hessian-sum');
-        expectClose(ours, dense, 1e-12);
+        expectClose(ours, dense, 1e-11);
       }),
       { numRuns: 10 },
     );
@@ -127,9 +127,12 @@ describe('eigenvalues from C', () => {
       'gauss-newton',
     );
     expect(dense[0]).toBeGreaterThan(-1e-12);
-    expectClose(ours, dense, 1e-12);
+    expectClose(ours, dense, 1e-11);
   });
 });
+
+/** What maps x: the bounds are of H_W, and not of recurrent weights. */
+const INPUT_WEIGHTS = { 'naumov-rnn': 'W', 'rnn-relu': 'weight_ih', 'pal-rnn': 'W_I', lstm: 'weight_ih' };
 
 describe('bounds from C', () => {
   test('hold for H_W of any cell, activation and layer; for one step they are the eigenvalues', async () => {
@@ -145,7 +148,7 @@ describe('bounds from C', () => {
     await fc.assert(
       fc.asyncProperty(nets, async ({ cell, layers, n, hidden, loss, steps, seed }) => {
         const model = smallSequenceModel(cell, { features: n, hidden, layers }, loss);
-        const weight = model.parameters.specs.find(({ shape: [, columns] }) => columns === n)!.name;
+        const weight = `${cell}.${INPUT_WEIGHTS[cell]}_l0`;
         const { dense, samples } = await both(model, weight, { steps, samples: 1, seed }, 'hessian-sum');
         const { lower, upper } = kroneckerBounds(samples[0]!);
         expect(lower.length).toBe(dense.length);
@@ -154,7 +157,7 @@ describe('bounds from C', () => {
           expect(value).toBeGreaterThanOrEqual(lower[i]! - rounding);
           expect(value).toBeLessThanOrEqual(upper[i]! + rounding);
         });
-        if (steps === 1) expectClose(lower, upper, 1e-12);
+        if (steps === 1) expectClose(lower, upper, 1e-11);
       }),
       { numRuns: 20 },
     );
