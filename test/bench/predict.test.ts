@@ -41,14 +41,17 @@ describe('a prediction', () => {
   });
 
   it.each(['none', 'all'] as const)('counts every dispatch of a schedule, composition: %s', (composition) => {
-    const plan = schedule(trainingWork('lstm', resolveWorkload('T')).program);
+    // Of L a loop in one task takes several dispatches.
+    const plan = schedule(trainingWork('lstm', resolveWorkload('L')).program);
     const composed = compose(plan, defaultLimits, composition);
     const counts = countsOf(composed, defaultLimits);
     const sum = (of: (each: (typeof counts)[number]) => number) =>
       counts.reduce((total, each) => total + each.count * of(each), 0);
     expect(sum(() => 1)).toBe(countDispatches(composed));
     const { flops, bytes } = totals(plan);
-    expect([sum((c) => c.flops), sum((c) => c.bytes)]).toEqual([flops, bytes]);
+    // A chunk's share of them need not be whole.
+    expect(sum((c) => c.flops) / flops).toBeCloseTo(1, 12);
+    expect(sum((c) => c.bytes) / bytes).toBeCloseTo(1, 12);
     for (const { workgroups } of counts) expect(workgroups).toBeGreaterThanOrEqual(1);
   });
 });
