@@ -1,8 +1,15 @@
 /** The storage buffers of one kernel: which, how they are declared, and how their elements are named in WGSL. */
 import { KronogradError } from '../src/errors.js';
 import { dependsOnTime, indexExpression } from './affine.js';
-import type { Binding, KernelLimits } from './kernel.js';
+import type { Binding, Extension, KernelLimits } from './kernel.js';
 import type { Affine, BufferSpec, Ref } from './stage.js';
+
+/** `half` is an alias, of f32 where shaders know no f16. */
+const elementType: { readonly [D in BufferSpec['dtype']]: string } = {
+  float: 'f32',
+  half: 'half',
+  int: 'i32',
+};
 
 /** Collects the buffers a stage touches. Binding k of group 0 is the k-th distinct one, named `b<k>`. */
 export class Bindings {
@@ -15,7 +22,7 @@ export class Bindings {
   readonly #quads = new Set<number>();
   readonly #buffers: readonly BufferSpec[];
 
-  /** @param quads the buffers to bind as array<vec4<f32>>. */
+  /** @param quads the buffers to bind as arrays of vec4. */
   constructor(buffers: readonly BufferSpec[], quads: Iterable<number> = []) {
     this.#buffers = buffers;
     for (const buffer of quads) this.#quads.add(buffer);
@@ -27,13 +34,13 @@ export class Bindings {
     return `b${k}`;
   }
 
-  /** Whether a buffer is bound as array<vec4<f32>>. */
+  /** Whether a buffer is bound as an array of vec4. */
   isQuads(buffer: number): boolean {
     return this.#quads.has(buffer);
   }
 
-  #isInt(buffer: number): boolean {
-    return this.#buffers[buffer]!.dtype === 'int';
+  #dtype(buffer: number): BufferSpec['dtype'] {
+    return this.#buffers[buffer]!.dtype;
   }
 
   /** The i32 expression of an index. */
@@ -52,27 +59,29 @@ export class Bindings {
     let index = this.index(ref, axes);
     if (displacement !== undefined) index = `${index} + ${displacement}`;
     const element = this.#element(ref.buffer, index);
-    return this.#isInt(ref.buffer) ? `f32(${element})` : element;
+    return this.#dtype(ref.buffer) === 'float' ? element : `f32(${element})`;
   }
 
   /** An element as an i32: a class number, a row of a table, half of a key. */
   loadInt(ref: Ref, axes: readonly string[]): string {
     const element = this.#element(ref.buffer, this.index(ref, axes));
-    return this.#isInt(ref.buffer) ? element : `i32(${element})`;
+    return this.#dtype(ref.buffer) === 'int' ? element : `i32(${element})`;
   }
 
   /** Four elements as a vec4<f32>; the index must be a multiple of 4 and the buffer bound as quads. */
   loadQuad(ref: Ref, axes: readonly string[], displacement?: string): string {
     let index = this.index(ref, axes);
     if (displacement !== undefined) index = `${index} + ${displacement}`;
-    return `${this.#name(ref.buffer)}[(${index}) >> 2u]`;
+    const quad = `${this.#name(ref.buffer)}[(${index}) >> 2u]`;
+    return this.#dtype(ref.buffer) === 'float' ? quad : `vec4<f32>(${quad})`;
   }
 
-  /** The statement that stores an f32 expression. */
+  /** The statement that stores an f32 expression; into halves, one that was rounded to a half. */
   store(ref: Ref, axes: readonly string[], value: string): string {
     this.#stored.add(ref.buffer);
     const element = this.#element(ref.buffer, this.index(ref, axes));
-    return `${element} = ${this.#isInt(ref.buffer) ? `i32(${value})` : value};`;
+    const dtype = this.#dtype(ref.buffer);
+    return `${element} = ${dtype === 'float' ? value : `${elementType[dtype]}(${value})`};`;
   }
 
   /**
@@ -97,6 +106,15 @@ export class Bindings {
     }));
   }
 
+  get #holdsHalves(): boolean {
+    return this.#order.some((buffer) => this.#dtype(buffer) === 'half');
+  }
+
+  /** What the declarations need of WGSL beyond the core. */
+  extensions({ halves }: KernelLimits): Extension[] {
+    return halves && this.#holdsHalves ? ['f16'] : [];
+  }
+
   /**
    * The declarations of the buffers and of the time.
    * @throws KronogradError KERNEL when the stage touches more buffers than the device binds.
@@ -113,9 +131,11 @@ export class Bindings {
         },
       );
     const lines = this.list.map(({ buffer, access }, k) => {
-      const type = this.#quads.has(buffer) ? 'vec4<f32>' : this.#isInt(buffer) ? 'i32' : 'f32';
+      const element = elementType[this.#dtype(buffer)];
+      const type = this.#quads.has(buffer) ? `vec4<${element}>` : element;
       return `@group(0) @binding(${k}) var<storage, ${access}> b${k}: array<${type}>;`;
     });
+    if (this.#holdsHalves) lines.push(`alias half = ${limits.halves ? 'f16' : 'f32'};`);
     const uniform = `@group(0) @binding(${this.#order.length}) var<uniform>`;
     if (this.usesTime || this.#usesFirst) lines.push('struct Time { t: i32 }');
     if (this.#usesFirst) lines.push(`${uniform} first: Time;`);

@@ -4,7 +4,7 @@
  * dispatch's workgroups, in a composition it is called from another body's `run`.
  */
 import type { Bindings } from './bindings.js';
-import type { Kernel, KernelLimits } from './kernel.js';
+import type { Extension, Kernel, KernelLimits } from './kernel.js';
 import { calledFunctions } from './scalars.js';
 import { foldedWorkgroup, foldWorkgroups } from './workgroups.js';
 
@@ -25,6 +25,8 @@ export interface Body {
    * as many as there are for each.
    */
   readonly groups: number;
+  /** What its text needs of WGSL beyond the core. */
+  readonly extensions?: readonly Extension[];
 }
 
 /** What a stage keeps to when it shares a shader with others. */
@@ -56,6 +58,11 @@ const noFrame: Frame = { bindings: [], functions: [], entry: [] };
 /** The body's text by itself, to be put into another one's. */
 export const bareCode = (body: Body): string => body.inFrame(noFrame);
 
+/** What any of several bodies needs of WGSL beyond the core. */
+export const extensionsOf = (bodies: readonly Body[]): Extension[] => [
+  ...new Set(bodies.flatMap(({ extensions = [] }) => extensions)),
+];
+
 /** A body with the pointwise functions that it calls, the buffers, and an entry point: a shader to dispatch. */
 export function kernelOf(
   body: Body,
@@ -77,5 +84,13 @@ export function kernelOf(
       '}',
     ],
   });
-  return { code, workgroups, bindings: bindings.list, usesTime: bindings.usesUniform, ...cost };
+  const extensions = new Set([...extensionsOf([body]), ...bindings.extensions(limits)]);
+  const enable = [...extensions].map((extension) => `enable ${extension};\n`).join('');
+  return {
+    code: enable + code,
+    workgroups,
+    bindings: bindings.list,
+    usesTime: bindings.usesUniform,
+    ...cost,
+  };
 }

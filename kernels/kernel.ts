@@ -20,6 +20,9 @@ export interface Binding {
   readonly access: 'read' | 'read_write';
 }
 
+/** Extensions of WGSL that a shader may ask for, as its `enable` directive names them. */
+export type Extension = 'f16' | 'subgroups' | 'chromium_experimental_subgroup_matrix';
+
 /** The limits of a device that shape its kernels; names as in `GPUSupportedLimits`. */
 export interface KernelLimits {
   readonly maxComputeInvocationsPerWorkgroup: number;
@@ -35,8 +38,25 @@ export interface KernelLimits {
    * workgroup of the one before is done. Some microseconds on a GPU.
    */
   readonly dispatchCost: number;
+  /** Whether shaders know 16-bit floats: buffers of halves then have 2 bytes an element, else 4. */
+  readonly halves: boolean;
+  /** The least and the largest size that a subgroup may have; null without subgroups. */
+  readonly subgroups: { readonly min: number; readonly max: number } | null;
+  /** The products that a subgroup can do as one instruction. */
+  readonly subgroupMatrices: readonly SubgroupMatrix[];
   /** Tiles that were measured to be the fastest for a product with a dispatch to itself, by `productKey`. */
   readonly tiles?: ReadonlyMap<string, GemmTile>;
+}
+
+/** A product C[M, N] += A[M, K] B[K, N] of a whole subgroup, as `GPUSubgroupMatrixConfig` describes it. */
+export interface SubgroupMatrix {
+  /** Of A and B: 'f16', 'f32', ... */
+  readonly componentType: string;
+  /** Of C. */
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 /** What WebGPU promises everywhere, and a mid-range GPU. */
@@ -48,4 +68,7 @@ export const defaultLimits: KernelLimits = {
   parallelInvocations: 16384,
   coreInvocations: 256,
   dispatchCost: 4000,
+  halves: false,
+  subgroups: null,
+  subgroupMatrices: [],
 };

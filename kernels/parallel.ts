@@ -1,6 +1,6 @@
 /** Generates shaders/parallel.wgsl. */
 import source from '../shaders/parallel.wgsl';
-import { type Body, bareCode } from './body.js';
+import { type Body, bareCode, extensionsOf } from './body.js';
 import { suffixed } from './namespace.js';
 import { fillTemplate } from './template.js';
 
@@ -18,6 +18,7 @@ export function parallelBody(parts: readonly Body[]): Body {
   return {
     threads: parts[0]!.threads,
     groups,
+    extensions: extensionsOf(parts),
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,

@@ -1,7 +1,7 @@
 /** Generates shaders/sequence.wgsl. */
 import source from '../shaders/sequence.wgsl';
 import type { Bindings } from './bindings.js';
-import { type Body, bareCode } from './body.js';
+import { type Body, bareCode, extensionsOf } from './body.js';
 import { suffixed } from './namespace.js';
 import type { SequenceTask, StepTask } from './task.js';
 import { fillTemplate } from './template.js';
@@ -25,7 +25,12 @@ export function sequenceBody(task: SequenceTask, bodies: readonly Body[], bindin
           ];
     return [...calls, 'storageBarrier();'];
   });
-  return { threads: shape.threads, groups: tiles, inFrame: overTime(task, stages, step, bindings) };
+  return {
+    threads: shape.threads,
+    groups: tiles,
+    extensions: extensionsOf(bodies),
+    inFrame: overTime(task, stages, step, bindings),
+  };
 }
 
 /** One step of one stage. */

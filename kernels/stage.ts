@@ -3,9 +3,10 @@
  * reads, the arithmetic, and which elements it writes. It knows buffers and strides, no programs and no cells.
  */
 import type { FunctionName } from '../src/program/functions.js';
+import type { DType } from '../src/program/program.js';
 
 /**
- * An affine index in units of 4-byte elements. In a domain with indices i_k, inside a loop at time t, it is
+ * An affine index in units of elements. In a domain with indices i_k, inside a loop at time t, it is
  *
  *     offset + sum_k strides[k] * i_k + time.stride * ((t + time.shift) mod time.ring)
  *
@@ -176,10 +177,13 @@ export type Stage =
   | SoftmaxCrossEntropyStage
   | ScatterAddStage;
 
-/** A buffer of 4-byte elements. The arena is always buffer 0 and holds floats; the others are bound by name. */
+/**
+ * A buffer. The arena is always buffer 0 and holds floats; the others are bound by name. Halves are numbers that were
+ * rounded to a 16-bit float: they have 2 bytes where shaders know such floats, and 4 like all others where not.
+ */
 export interface BufferSpec {
   readonly name: string;
-  readonly dtype: 'float' | 'int';
+  readonly dtype: DType;
   /** Elements. */
   readonly length: number;
 }

@@ -7,8 +7,11 @@
  */
 import type { FunctionName } from './functions.js';
 
-/** Integers index tables and name classes; all arithmetic is on floats. */
-export type DType = 'float' | 'int';
+/**
+ * Integers index tables and name classes; all arithmetic is on floats. Halves are numbers that were rounded to a 16-bit
+ * float, and are kept so.
+ */
+export type DType = 'float' | 'half' | 'int';
 
 export type Shape = readonly number[];
 

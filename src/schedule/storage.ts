@@ -1,6 +1,6 @@
 /** Where values live: allocations, and how an access to a value becomes an address in one. */
 import type { TimeStride } from '../../kernels/stage.js';
-import { sizeOf, type Value } from '../program/program.js';
+import { type DType, sizeOf, type Value } from '../program/program.js';
 import { type Access, around, join, rowMajor, split, throughView } from './access.js';
 
 /** A piece of memory: part of the arena, or one of the buffers that are bound by name. */
@@ -10,7 +10,7 @@ export interface Allocation {
   readonly length: number;
   /** The buffer's name; null: the arena. */
   readonly external: string | null;
-  readonly dtype: 'float' | 'int';
+  readonly dtype: DType;
 }
 
 /** Where a value's elements are. */
@@ -68,7 +68,7 @@ export class Storage {
 
   constructor(private readonly copied: ReadonlySet<Value>) {}
 
-  allocate(length: number, external: string | null = null, dtype: 'float' | 'int' = 'float'): Allocation {
+  allocate(length: number, external: string | null = null, dtype: DType = 'float'): Allocation {
     const allocation: Allocation = { id: this.allocations.length, length, external, dtype };
     this.allocations.push(allocation);
     return allocation;

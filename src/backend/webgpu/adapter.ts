@@ -1,4 +1,5 @@
 /** Finding a GPU and saying what it is. Runs in browsers and in Node; in Node the `GPU` comes from dawn.ts. */
+import type { KernelLimits, SubgroupMatrix } from '../../../kernels/kernel.js';
 import { KronogradError } from '../../errors.js';
 
 /** What a person, or a bug report, wants to know of an adapter. */
@@ -10,6 +11,9 @@ export interface AdapterDescription {
   /** True for a CPU that plays GPU. */
   readonly isSoftware: boolean;
   readonly features: readonly string[];
+  /** The least and the largest subgroup; null without subgroups. */
+  readonly subgroups: KernelLimits['subgroups'];
+  readonly subgroupMatrices: readonly SubgroupMatrix[];
   readonly limits: Readonly<Record<string, number>>;
 }
 
@@ -48,9 +52,25 @@ const isSoftware = (info: GPUAdapterInfo): boolean =>
     `${info.architecture} ${info.device} ${info.description}`,
   );
 
+/** Not in the standard yet, and only Dawn's: behind `allow_unsafe_apis`. */
+export const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+
+function matricesOf(info: GPUAdapterInfo): SubgroupMatrix[] {
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrix> };
+  // The members are getters of the prototype.
+  return Array.from(subgroupMatrixConfigs, ({ componentType, resultComponentType, M, N, K }) => ({
+    componentType,
+    resultComponentType,
+    M,
+    N,
+    K,
+  }));
+}
+
 /** The adapter's own words, features and limits. */
 export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
   const { info } = adapter;
+  const { subgroupMinSize, subgroupMaxSize } = info;
   const limits: Record<string, number> = {};
   // The limits are getters of the prototype.
   for (const name in adapter.limits) {
@@ -64,6 +84,11 @@ export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
     description: info.description,
     isSoftware: isSoftware(info),
     features: [...adapter.features].sort(),
+    subgroups:
+      adapter.features.has('subgroups') && subgroupMinSize !== undefined && subgroupMaxSize !== undefined
+        ? { min: subgroupMinSize, max: subgroupMaxSize }
+        : null,
+    subgroupMatrices: adapter.features.has(SUBGROUP_MATRIX) ? matricesOf(info) : [],
     limits,
   };
 }

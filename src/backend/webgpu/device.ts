@@ -1,7 +1,7 @@
 /** A device with what it remembers: its memory in use, and the first thing that went wrong. */
 import { defaultLimits, type KernelLimits } from '../../../kernels/kernel.js';
 import { KronogradError } from '../../errors.js';
-import { type AdapterDescription, adapterName, describeAdapter } from './adapter.js';
+import { type AdapterDescription, adapterName, describeAdapter, SUBGROUP_MATRIX } from './adapter.js';
 
 /** Limits that bound sizes and kernels; the adapter's own values are requested, not WebGPU's cautious defaults. */
 const requestedLimits = [
@@ -13,7 +13,7 @@ const requestedLimits = [
   'maxStorageBuffersPerShaderStage',
 ] as const;
 
-const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
+const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16', SUBGROUP_MATRIX] as const;
 
 /**
  * A CPU that plays GPU: a few cores with 4 lanes, two vectors at a time. SwiftShader on two cores does 60
@@ -51,6 +51,9 @@ export class Device implements Disposable {
       maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
       maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
       maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+      halves: gpu.features.has('shader-f16'),
+      subgroups: gpu.features.has('subgroups') ? adapter.subgroups : null,
+      subgroupMatrices: gpu.features.has(SUBGROUP_MATRIX) ? adapter.subgroupMatrices : [],
     };
     gpu.lost.then(({ reason, message }) => {
       if (this.#disposed) return;
