@@ -13,7 +13,8 @@ export class Programs implements Disposable {
 
   /**
    * Runs the program of a key, on tensors bound by the names of its inputs and outputs. Like any run it is queued,
-   * and the promise does not wait for a GPU. `build` is called once for each key.
+   * and the promise does not wait for a GPU. `build` is called once for each key,
+   * and again when compiling failed.
    * @throws KronogradError SHAPE for an ill-shaped tensor, MEMORY, KERNEL
    */
   async run(
@@ -24,12 +25,14 @@ export class Programs implements Disposable {
     (await this.executable(key, build)).run(tensors);
   }
 
-  /** The program of a key, made ready. */
+  /** The program of a key, made ready. @throws KronogradError MEMORY, KERNEL */
   executable(key: string, build: (on: Builder) => Outputs): Promise<Executable> {
     let compiled = this.#compiled.get(key);
     if (compiled === undefined) {
       compiled = this.#compile(build);
       this.#compiled.set(key, compiled);
+      // What failed, for want of memory say, may succeed another time.
+      compiled.catch(() => this.#compiled.delete(key));
     }
     return compiled;
   }
