@@ -1,6 +1,7 @@
 /** What a stage costs: arithmetic and memory traffic, from its sizes alone. */
 import { product } from './affine.js';
-import type { Affine, Ref, Scalar, Stage } from './stage.js';
+import type { KernelLimits } from './kernel.js';
+import type { BufferSpec, Ref, Scalar, Stage } from './stage.js';
 
 export interface Cost {
   /** Additions, multiplications and function calls, one each; a multiply-add is two. */
@@ -9,55 +10,59 @@ export interface Cost {
   readonly bytes: number;
 }
 
-/** Bytes of the distinct elements of an operand over a domain. */
-const traffic = (shape: readonly number[], { strides }: Affine): number =>
-  4 * product(shape.filter((_, axis) => strides[axis] !== 0));
+/** Bytes of an element of a buffer. */
+export type ElementBytes = (buffer: number) => number;
 
-function scalarTraffic(shape: readonly number[], scalars: readonly Scalar[]): number {
-  let bytes = 0;
-  for (const scalar of scalars) {
-    if (scalar.kind === 'random') bytes += 8;
-    if (scalar.kind !== 'load') continue;
-    const { ref, gather } = scalar;
-    if (gather === null) bytes += traffic(shape, ref);
-    // Each element of the domain reads from a row of its own, at worst.
-    else
-      bytes +=
-        traffic(shape, gather.ids) +
-        4 * product(shape.filter((_, k) => ref.strides[k] !== 0 || gather.ids.strides[k] !== 0));
-  }
-  return bytes;
-}
+/** Halves have 2 bytes where shaders know them. */
+export const elementBytes =
+  (buffers: readonly BufferSpec[], { halves }: Pick<KernelLimits, 'halves'>): ElementBytes =>
+  (buffer) =>
+    halves && buffers[buffer]!.dtype === 'half' ? 2 : 4;
 
 const calls = (scalars: readonly Scalar[]) =>
   scalars.filter(({ kind }) => kind === 'call' || kind === 'rowSum').length;
-const storeTraffic = (shape: readonly number[], refs: readonly Ref[]) =>
-  refs.reduce((bytes, ref) => bytes + traffic(shape, ref), 0);
 
-export function costOf(stage: Stage): Cost {
+/** @param bytesOf 4 for all buffers unless given. */
+export function costOf(stage: Stage, bytesOf: ElementBytes = () => 4): Cost {
+  /** Bytes of the distinct elements of operands over a domain. */
+  const traffic = (shape: readonly number[], ...refs: readonly Ref[]): number =>
+    refs.reduce(
+      (bytes, { buffer, strides }) =>
+        bytes + bytesOf(buffer) * product(shape.filter((_, axis) => strides[axis] !== 0)),
+      0,
+    );
+  const scalarTraffic = (shape: readonly number[], scalars: readonly Scalar[]): number => {
+    let bytes = 0;
+    for (const scalar of scalars) {
+      if (scalar.kind === 'random') bytes += 8;
+      if (scalar.kind !== 'load') continue;
+      const { ref, gather } = scalar;
+      if (gather === null) bytes += traffic(shape, ref);
+      // Each element of the domain reads from a row of its own, at worst.
+      else {
+        const { ids } = gather;
+        const strides = ref.strides.map((stride, k) => stride || ids.strides[k]!);
+        bytes += traffic(shape, ids, { ...ref, strides });
+      }
+    }
+    return bytes;
+  };
   switch (stage.kind) {
     case 'pointwise':
     case 'rows': {
       const { shape, scalars, stores } = stage;
+      const stored = stores.map(({ ref }) => ref);
       return {
         flops: product(shape) * calls(scalars),
-        bytes:
-          scalarTraffic(shape, scalars) +
-          storeTraffic(
-            shape,
-            stores.map(({ ref }) => ref),
-          ),
+        bytes: scalarTraffic(shape, scalars) + traffic(shape, ...stored),
       };
     }
     case 'gemm': {
       const { batch, rows, columns, terms, scalars, stores } = stage;
       const domain = [batch, rows, columns];
+      const stored = stores.map(({ ref }) => ref);
       let flops = batch * rows * columns * calls(scalars);
-      let bytes = scalarTraffic(domain, scalars);
-      bytes += storeTraffic(
-        domain,
-        stores.map(({ ref }) => ref),
-      );
+      let bytes = scalarTraffic(domain, scalars) + traffic(domain, ...stored);
       for (const { depth, a, b, slots } of terms) {
         flops += 2 * batch * rows * columns * depth * slots.length;
         bytes += traffic([batch, rows, depth], a);
@@ -70,27 +75,32 @@ export function costOf(stage: Stage): Cost {
       const domain = [...kept, ...reduced];
       return {
         flops: product(domain) * (calls(scalars) + 1),
-        bytes: scalarTraffic(domain, scalars) + storeTraffic(kept, stores),
+        bytes: scalarTraffic(domain, scalars) + traffic(kept, ...stores),
       };
     }
     case 'softmax': {
-      const { rows, columns } = stage;
+      const { rows, columns, input, output } = stage;
       // max, subtract, exp, sum, scale
-      return { flops: 5 * rows * columns, bytes: 8 * rows * columns };
+      return { flops: 5 * rows * columns, bytes: traffic([rows, columns], input, output) };
     }
     case 'softmaxCrossEntropy': {
-      const { rows, columns, target, loss, gradient } = stage;
-      const cells = rows * columns;
-      const dense = target.kind === 'dense' ? cells : rows;
+      const { rows, columns, logits, target, weight, loss, gradient } = stage;
+      const cells = [rows, columns];
       return {
         // max, subtract, exp, sum, and t.o; scale, subtract, weigh for the gradient
-        flops: cells * (gradient === null ? 6 : 9),
-        bytes: 4 * (cells + dense + rows + (loss === null ? 0 : rows) + (gradient === null ? 0 : cells)),
+        flops: rows * columns * (gradient === null ? 6 : 9),
+        bytes:
+          traffic(cells, logits, ...(gradient === null ? [] : [gradient])) +
+          traffic(target.kind === 'dense' ? cells : [rows], target.ref) +
+          traffic([rows], weight, ...(loss === null ? [] : [loss])),
       };
     }
     case 'scatterAdd': {
-      const { count, size, width } = stage;
-      return { flops: count * width, bytes: 4 * (count + count * width + size * width) };
+      const { count, size, width, ids, source, target } = stage;
+      return {
+        flops: count * width,
+        bytes: traffic([count], ids) + traffic([count, width], source) + traffic([size, width], target),
+      };
     }
   }
 }

@@ -3,7 +3,7 @@ import source from '../shaders/gemm.wgsl';
 import { isQuadAligned } from './affine.js';
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
-import { costOf } from './cost.js';
+import { costOf, elementBytes } from './cost.js';
 import { chooseTile, type GemmTile, vectorOf } from './gemm_tile.js';
 import type { Kernel, KernelLimits } from './kernel.js';
 import { scalarStatements } from './scalars.js';
@@ -78,7 +78,7 @@ export function quadsOf(stage: GemmStage, { tile, panels }: GemmPlan, buffers: r
   return {
     wanted: new Set(wanted.map(({ ref }) => ref.buffer)),
     allows: (buffer) =>
-      buffers[buffer]!.dtype === 'float' &&
+      buffers[buffer]!.dtype !== 'int' &&
       stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref)),
   };
 }
@@ -328,5 +328,6 @@ export function gemmKernel(
   const plan = planGemm(stage, limits, undefined, tile);
   const { wanted, allows } = quadsOf(stage, plan, buffers);
   const bindings = new Bindings(buffers, [...wanted].filter(allows));
-  return kernelOf(gemmBody(stage, bindings, plan), bindings, limits, costOf(stage));
+  const cost = costOf(stage, elementBytes(buffers, limits));
+  return kernelOf(gemmBody(stage, bindings, plan), bindings, limits, cost);
 }

@@ -1,6 +1,7 @@
 /** The kernels: a body for each kind of stage, and the compositions of them. */
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
+import { elementBytes } from './cost.js';
 import { gemmBody, planGemm, quadsOf } from './gemm.js';
 import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
 import { parallelBody } from './parallel.js';
@@ -43,7 +44,7 @@ export function generateKernel(
   const leaves = leavesOf(task, limits);
   const bindings = new Bindings(buffers, quadBuffers(leaves, buffers, limits));
   const bodies = leaves.map(({ stage, share }) => bodyOf(stage, bindings, limits, share));
-  const { flops, bytes } = costOfTask(task);
+  const { flops, bytes } = costOfTask(task, elementBytes(buffers, limits));
   const dispatches = dispatchesOf(task);
   const cost = { flops: flops / dispatches, bytes: bytes / dispatches };
   return kernelOf(compose(task, bodies, bindings), bindings, limits, cost);

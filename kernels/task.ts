@@ -2,7 +2,7 @@
  * What one dispatch does: a stage, the steps of a loop, or several of these side by side. What may be grouped so is
  * decided elsewhere, in `src/schedule/compose.ts`.
  */
-import { type Cost, costOf } from './cost.js';
+import { type Cost, costOf, type ElementBytes } from './cost.js';
 import type { Stage } from './stage.js';
 
 export type Task = Stage | StepTask | SequenceTask | ParallelTask;
@@ -84,8 +84,11 @@ export const startsOf = (task: Task): number[] =>
   Array.from({ length: dispatchesOf(task) }, (_, n) => n * stepsOfDispatch(task));
 
 /** What all dispatches of a task cost together; of a step, the one. */
-export function costOfTask(task: Task): Cost {
-  const costs = task.kind === 'parallel' ? task.parts.map(costOfTask) : stagesOf(task).map(costOf);
+export function costOfTask(task: Task, bytesOf?: ElementBytes): Cost {
+  const costs =
+    task.kind === 'parallel'
+      ? task.parts.map((part) => costOfTask(part, bytesOf))
+      : stagesOf(task).map((stage) => costOf(stage, bytesOf));
   const times = task.kind === 'sequence' ? task.count : 1;
   return {
     flops: times * costs.reduce((sum, { flops }) => sum + flops, 0),

@@ -1,5 +1,6 @@
 /** Where the time of a step goes, stage by stage. */
 
+import { type ElementBytes, elementBytes } from '../../kernels/cost.js';
 import { describeTask } from '../../kernels/describe.js';
 import { defaultLimits } from '../../kernels/index.js';
 import { costOfTask, dispatchesOf } from '../../kernels/task.js';
@@ -44,8 +45,9 @@ export async function profileWork(backend: BenchBackend, work: Work): Promise<St
       : { times: await runApart(backend, plan, tensors), composed: compose(plan, defaultLimits, 'none') };
   if (profiled === null) return null;
   const { times, composed } = profiled;
+  const limits = backend instanceof WebGpuBackend ? backend.device.kernelLimits : defaultLimits;
   const total = [...times.values()].reduce((sum, ms) => sum + ms, 0);
-  return [...mergedByLabel(composed)]
+  return [...mergedByLabel(composed, elementBytes(plan.buffers, limits))]
     .map(([label, { stage, dispatches, flops, bytes }]): StageProfile => {
       const ms = times.get(label) ?? 0;
       const rates = { gflops: flops / ms / 1e6, gbytesPerSecond: bytes / ms / 1e6 };
@@ -62,12 +64,12 @@ interface Total {
 }
 
 /** Tasks of one label are one line of the profile. */
-function mergedByLabel({ steps }: ComposedSchedule): Map<string, Total> {
+function mergedByLabel({ steps }: ComposedSchedule, bytesOf: ElementBytes): Map<string, Total> {
   const merged = new Map<string, Total>();
   for (const step of steps)
     for (const { label, task } of step.kind === 'loop' ? step.tasks : [step]) {
       const times = step.kind === 'loop' ? step.count : 1;
-      const { flops, bytes } = costOfTask(task);
+      const { flops, bytes } = costOfTask(task, bytesOf);
       const before = merged.get(label);
       merged.set(label, {
         stage: before?.stage ?? describeTask(task),

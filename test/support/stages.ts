@@ -1,5 +1,6 @@
 /** Stages with the contents of their buffers, and what becomes of them by the oracle. Needs no backend. */
 import type { BufferSpec, Stage } from '../../kernels/stage.js';
+import { roundToHalf } from './halves.js';
 import { runStage } from './run-schedule.js';
 
 /** A buffer with its contents before the stage runs. */
@@ -12,6 +13,13 @@ export const floats = (name: string, data: readonly number[]): Buffer => ({
   dtype: 'float',
   length: data.length,
   data: data.map(Math.fround),
+});
+/** Rounded to halves, which is what such a buffer holds. */
+export const halves = (name: string, data: readonly number[]): Buffer => ({
+  name,
+  dtype: 'half',
+  length: data.length,
+  data: data.map(roundToHalf),
 });
 export const ints = (name: string, data: readonly number[]): Buffer => ({
   name,
