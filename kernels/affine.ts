@@ -87,15 +87,25 @@ export function collapseAxes(shape: readonly number[], indices: readonly Affine[
 /**
  * Statements that take a row-major linear index apart: `let <prefix>0 = ...; let <prefix>1 = ...;`, the last axis
  * fastest. Returns the statements and the names.
+ * @param each neighbours along the last axis that share an index; a divisor of its size.
  */
-export function unravel(linear: string, shape: readonly number[], prefix: string): [string[], string[]] {
+export function unravel(
+  linear: string,
+  shape: readonly number[],
+  prefix: string,
+  each = 1,
+): [string[], string[]] {
   const names = shape.map((_, k) => `${prefix}${k}`);
   let inner = 1;
   const statements: string[] = [];
   for (let k = shape.length - 1; k >= 0; k--) {
+    const isLast = k === shape.length - 1;
+    const size = isLast ? shape[k]! / each : shape[k]!;
     const quotient = inner === 1 ? linear : `${linear} / ${inner}`;
-    statements.unshift(`let ${names[k]} = ${k === 0 ? quotient : `(${quotient}) % ${shape[k]}`};`);
-    inner *= shape[k]!;
+    const place = k === 0 ? quotient : `(${quotient}) % ${size}`;
+    const scaled = isLast && each > 1 ? `${each} * (${place})` : place;
+    statements.unshift(`let ${names[k]} = ${scaled};`);
+    inner *= size;
   }
   return [statements, names];
 }

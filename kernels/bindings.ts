@@ -39,7 +39,12 @@ export class Bindings {
     return this.#quads.has(buffer);
   }
 
-  #dtype(buffer: number): BufferSpec['dtype'] {
+  /** Whether buffers are given, and bound as arrays of vec4. */
+  areQuads(buffers: ReadonlySet<number> | undefined): boolean {
+    return buffers !== undefined && [...buffers].every((buffer) => this.isQuads(buffer));
+  }
+
+  dtype(buffer: number): BufferSpec['dtype'] {
     return this.#buffers[buffer]!.dtype;
   }
 
@@ -59,13 +64,13 @@ export class Bindings {
     let index = this.index(ref, axes);
     if (displacement !== undefined) index = `${index} + ${displacement}`;
     const element = this.#element(ref.buffer, index);
-    return this.#dtype(ref.buffer) === 'float' ? element : `f32(${element})`;
+    return this.dtype(ref.buffer) === 'float' ? element : `f32(${element})`;
   }
 
   /** An element as an i32: a class number, a row of a table, half of a key. */
   loadInt(ref: Ref, axes: readonly string[]): string {
     const element = this.#element(ref.buffer, this.index(ref, axes));
-    return this.#dtype(ref.buffer) === 'int' ? element : `i32(${element})`;
+    return this.dtype(ref.buffer) === 'int' ? element : `i32(${element})`;
   }
 
   /** Four elements as a vec4<f32>; the index must be a multiple of 4 and the buffer bound as quads. */
@@ -73,15 +78,23 @@ export class Bindings {
     let index = this.index(ref, axes);
     if (displacement !== undefined) index = `${index} + ${displacement}`;
     const quad = `${this.#name(ref.buffer)}[(${index}) >> 2u]`;
-    return this.#dtype(ref.buffer) === 'float' ? quad : `vec4<f32>(${quad})`;
+    return this.dtype(ref.buffer) === 'float' ? quad : `vec4<f32>(${quad})`;
   }
 
   /** The statement that stores an f32 expression; into halves, one that was rounded to a half. */
   store(ref: Ref, axes: readonly string[], value: string): string {
     this.#stored.add(ref.buffer);
     const element = this.#element(ref.buffer, this.index(ref, axes));
-    const dtype = this.#dtype(ref.buffer);
+    const dtype = this.dtype(ref.buffer);
     return `${element} = ${dtype === 'float' ? value : `${elementType[dtype]}(${value})`};`;
+  }
+
+  /** The statement that stores a vec4<f32> expression; see `loadQuad`. */
+  storeQuad(ref: Ref, axes: readonly string[], value: string): string {
+    this.#stored.add(ref.buffer);
+    const dtype = this.dtype(ref.buffer);
+    const quad = `${this.#name(ref.buffer)}[(${this.index(ref, axes)}) >> 2u]`;
+    return `${quad} = ${dtype === 'float' ? value : `vec4<${elementType[dtype]}>(${value})`};`;
   }
 
   /**
@@ -107,7 +120,7 @@ export class Bindings {
   }
 
   get #holdsHalves(): boolean {
-    return this.#order.some((buffer) => this.#dtype(buffer) === 'half');
+    return this.#order.some((buffer) => this.dtype(buffer) === 'half');
   }
 
   /** What the declarations need of WGSL beyond the core. */
@@ -131,8 +144,11 @@ export class Bindings {
         },
       );
     const lines = this.list.map(({ buffer, access }, k) => {
-      const element = elementType[this.#dtype(buffer)];
-      const type = this.#quads.has(buffer) ? `vec4<${element}>` : element;
+      const element = elementType[this.dtype(buffer)];
+      const { length } = this.#buffers[buffer]!;
+      const type = this.isQuads(buffer)
+        ? `vec4<${element}>, ${Math.ceil(length / 4)}`
+        : `${element}, ${length}`;
       return `@group(0) @binding(${k}) var<storage, ${access}> b${k}: array<${type}>;`;
     });
     if (this.#holdsHalves) lines.push(`alias half = ${limits.halves ? 'f16' : 'f32'};`);

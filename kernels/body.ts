@@ -4,8 +4,9 @@
  * dispatch's workgroups, in a composition it is called from another body's `run`.
  */
 import type { Bindings } from './bindings.js';
+import { calledFunctions } from './functions.js';
 import type { Extension, Kernel, KernelLimits } from './kernel.js';
-import { calledFunctions } from './scalars.js';
+import type { Quads } from './quads.js';
 import { foldedWorkgroup, foldWorkgroups } from './workgroups.js';
 
 /** The text of the regions that every shader has once. */
@@ -25,6 +26,8 @@ export interface Body {
    * as many as there are for each.
    */
   readonly groups: number;
+  /** What it would do by fours; asked of a body whose bindings have no quads yet. */
+  readonly quads?: Quads | undefined;
   /** What its text needs of WGSL beyond the core. */
   readonly extensions?: readonly Extension[];
 }

@@ -6,6 +6,7 @@ import { type Body, kernelOf, type Share } from './body.js';
 import { costOf, elementBytes } from './cost.js';
 import { chooseTile, type GemmTile, vectorOf } from './gemm_tile.js';
 import type { Kernel, KernelLimits } from './kernel.js';
+import { claimOf, grantedQuads, type Quads } from './quads.js';
 import { scalarStatements } from './scalars.js';
 import type { BufferSpec, GemmStage, GemmTerm, Ref } from './stage.js';
 import { fillTemplate } from './template.js';
@@ -60,26 +61,18 @@ function bestReading({ ref, lineAxis, depthAxis, lines, depth, vector, offsets }
   return 'scalars';
 }
 
-/** Which buffers to bind as quads. */
-export interface Quads {
-  /** Those that something can be read from four elements at a time. */
-  readonly wanted: ReadonlySet<number>;
-  /**
-   * WGSL may write a whole vector to store one of its components, so a buffer that is stored to qualifies only if
-   * every quad of it belongs to one invocation.
-   */
-  readonly allows: (buffer: number) => boolean;
-}
-
-export function quadsOf(stage: GemmStage, { tile, panels }: GemmPlan, buffers: readonly BufferSpec[]): Quads {
+/** What a product reads by fours. Single elements that it stores lie in quads of one invocation where its tile says so. */
+function quadsOf(stage: GemmStage, { tile, panels }: GemmPlan, bindings: Bindings): Quads {
+  const wanted = panels
+    .flat()
+    .filter((panel) => bestReading(panel) !== 'scalars' && bindings.dtype(panel.ref.buffer) !== 'int')
+    .map(({ ref }) => ref.buffer);
   const ownsQuads = (ref: Ref) =>
     vectorOf(tile.columnsEach) === 4 && isQuadAligned(ref, 2) && stage.columns % 4 === 0;
-  const wanted = panels.flat().filter((panel) => bestReading(panel) !== 'scalars');
   return {
-    wanted: new Set(wanted.map(({ ref }) => ref.buffer)),
-    allows: (buffer) =>
-      buffers[buffer]!.dtype !== 'int' &&
-      stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref)),
+    wanted: new Set(wanted),
+    together: false,
+    owns: (buffer) => stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref)),
   };
 }
 
@@ -202,7 +195,7 @@ function epilogueFunction(stage: GemmStage, tile: GemmTile, bindings: Bindings):
   return [
     `fn finish(${[...axes.map((axis) => `${axis}: i32`), ...sums.map((sum) => `${sum}: f32`)].join(', ')}) {`,
     ...(beyond.length === 0 ? [] : [`  if (${beyond.join(' || ')}) {`, '    return;', '  }']),
-    ...indent(scalarStatements(scalars, values, axes, bindings, sums)),
+    ...indent(scalarStatements(scalars, values, axes, bindings, { sums })),
     ...stores.map(({ ref, value }) => `  ${bindings.store(ref, axes, `s${value}`)}`),
     '}',
   ];
@@ -254,7 +247,8 @@ export function planGemm(
   return { tile, panels: stage.terms.map((term, number) => panelsOf(stage, term, number, tile)) };
 }
 
-export function gemmBody(stage: GemmStage, bindings: Bindings, { tile, panels }: GemmPlan): Body {
+export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): Body {
+  const { tile, panels } = plan;
   const { batch, rows, columns, slots, terms } = stage;
   const rowVector = vectorOf(tile.rowsEach);
   const columnVector = vectorOf(tile.columnsEach);
@@ -288,6 +282,7 @@ export function gemmBody(stage: GemmStage, bindings: Bindings, { tile, panels }:
   return {
     threads: tile.threadsX * tile.threadsY,
     groups: rowTiles * batch * columnTiles,
+    quads: quadsOf(stage, plan, bindings),
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,
@@ -326,8 +321,8 @@ export function gemmKernel(
   tile?: GemmTile,
 ): Kernel {
   const plan = planGemm(stage, limits, undefined, tile);
-  const { wanted, allows } = quadsOf(stage, plan, buffers);
-  const bindings = new Bindings(buffers, [...wanted].filter(allows));
+  const generate = (bindings: Bindings) => gemmBody(stage, bindings, plan);
+  const bindings = new Bindings(buffers, grantedQuads([claimOf(generate, buffers)]));
   const cost = costOf(stage, elementBytes(buffers, limits));
-  return kernelOf(gemmBody(stage, bindings, plan), bindings, limits, cost);
+  return kernelOf(generate(bindings), bindings, limits, cost);
 }

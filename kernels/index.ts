@@ -2,10 +2,11 @@
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
 import { elementBytes } from './cost.js';
-import { gemmBody, planGemm, quadsOf } from './gemm.js';
+import { gemmBody, planGemm } from './gemm.js';
 import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
 import { parallelBody } from './parallel.js';
 import { pointwiseBody } from './pointwise.js';
+import { claimOf, grantedQuads } from './quads.js';
 import { reduceBody } from './reduce.js';
 import { rowsBody } from './rows.js';
 import { scatterAddBody } from './scatter_add.js';
@@ -13,7 +14,7 @@ import { sequenceBody, stepBody } from './sequence.js';
 import { roomForProducts } from './sharing.js';
 import { softmaxBody } from './softmax.js';
 import { softmaxCrossEntropyBody } from './softmax_cross_entropy.js';
-import type { BufferSpec, GemmStage, Stage } from './stage.js';
+import type { BufferSpec, Stage } from './stage.js';
 import { costOfTask, dispatchesOf, type SequenceTask, stagesOf, type Task } from './task.js';
 
 export { type Cost, costOf } from './cost.js';
@@ -42,17 +43,17 @@ export function generateKernel(
   limits: KernelLimits = defaultLimits,
 ): Kernel {
   const leaves = leavesOf(task, limits);
-  const bindings = new Bindings(buffers, quadBuffers(leaves, buffers, limits));
-  const bodies = leaves.map(({ stage, share }) => bodyOf(stage, bindings, limits, share));
+  const generate = ({ stage, share }: Leaf) => {
+    const generator = generators[stage.kind] as Generator<Stage>;
+    return (bindings: Bindings) => generator(stage, bindings, limits, share);
+  };
+  const claims = leaves.map((leaf) => claimOf(generate(leaf), buffers));
+  const bindings = new Bindings(buffers, grantedQuads(claims));
+  const bodies = leaves.map((leaf) => generate(leaf)(bindings));
   const { flops, bytes } = costOfTask(task, elementBytes(buffers, limits));
   const dispatches = dispatchesOf(task);
   const cost = { flops: flops / dispatches, bytes: bytes / dispatches };
   return kernelOf(compose(task, bodies, bindings), bindings, limits, cost);
-}
-
-function bodyOf(stage: Stage, bindings: Bindings, limits: KernelLimits, share?: Share): Body {
-  const generator = generators[stage.kind] as Generator<Stage>;
-  return generator(stage, bindings, limits, share);
 }
 
 interface Leaf {
@@ -91,28 +92,5 @@ function compose(task: Task, bodies: readonly Body[], bindings: Bindings): Body 
       const own = bodies.slice(taken, (taken += stagesOf(part).length));
       return compose(part, own, bindings);
     }),
-  );
-}
-
-/** The buffers to bind as quads: where something is to be read so, and nobody stores parts of quads. */
-function quadBuffers(
-  leaves: readonly Leaf[],
-  buffers: readonly BufferSpec[],
-  limits: KernelLimits,
-): number[] {
-  const isGemm = (leaf: Leaf): leaf is Leaf & { stage: GemmStage } => leaf.stage.kind === 'gemm';
-  const quads = leaves
-    .filter(isGemm)
-    .map(({ stage, share }) => quadsOf(stage, planGemm(stage, limits, share), buffers));
-  const storedByOthers = new Set(
-    leaves.flatMap(({ stage, share }) => {
-      if (stage.kind === 'gemm') return [];
-      const bindings = new Bindings(buffers);
-      bodyOf(stage, bindings, limits, share);
-      return bindings.list.filter(({ access }) => access === 'read_write').map(({ buffer }) => buffer);
-    }),
-  );
-  return [...new Set(quads.flatMap(({ wanted }) => [...wanted]))].filter(
-    (buffer) => !storedByOthers.has(buffer) && quads.every(({ allows }) => allows(buffer)),
   );
 }

@@ -1,6 +1,6 @@
 /** Bodies side by side in one shader: each with names of its own. */
 
-const declaration = /^(?:const|fn|struct|var(?:<[^>]*>)?) (\w+)/gm;
+const declaration = /^(?:alias|const|fn|struct|var(?:<[^>]*>)?) (\w+)/gm;
 const comment = /^\/\/.*\n/gm;
 
 /** A shader's text without its comments at the margin, and with a suffix on every name it declares at module scope. */

@@ -4,6 +4,7 @@ import { collapseAxes, product, unravel } from './affine.js';
 import type { Bindings } from './bindings.js';
 import { type Body, type Share, tiling } from './body.js';
 import type { KernelLimits } from './kernel.js';
+import { quadsAlong, wholeQuads } from './quads.js';
 import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
 import type { PointwiseStage } from './stage.js';
 import { fillTemplate } from './template.js';
@@ -18,17 +19,32 @@ export function pointwiseBody(
   const tile = share?.tile ?? null;
   const firstAxis = tile?.axis ?? 0;
   const indices = [...indicesOf(stage.scalars), ...stage.stores.map(({ ref }) => ref)];
-  const { shape, narrow } = collapseAxes(stage.shape, indices, firstAxis);
-  const [places, axes] = unravel('element', shape, 'i');
-  const scalars = scalarStatements(
-    mapIndices(stage.scalars, narrow),
-    stage.stores.map(({ value }) => value),
+  const domain = collapseAxes(stage.shape, indices, firstAxis);
+  const scalars = mapIndices(stage.scalars, domain.narrow);
+  const stores = stage.stores.map(({ ref, value }) => ({ ref: domain.narrow(ref), value }));
+
+  // Of a few elements each has an invocation of its own: there is room for all beside each other.
+  const last = domain.shape.length - 1;
+  const refs = stores.map(({ ref }) => ref);
+  const wanted =
+    product(domain.shape) < limits.parallelInvocations
+      ? undefined
+      : quadsAlong(last, domain.shape[last], scalars, refs, bindings);
+  const byQuads = bindings.areQuads(wanted);
+  const each = byQuads ? 4 : 1;
+  const [places, axes] = unravel('element', domain.shape, 'i', each);
+  const statements = scalarStatements(
+    scalars,
+    stores.map(({ value }) => value),
     axes,
     bindings,
+    { quadAxis: byQuads ? last : undefined },
   );
-  const stores = stage.stores.map(({ ref, value }) => bindings.store(narrow(ref), axes, `s${value}`));
+  const stored = stores.map(({ ref, value }) =>
+    byQuads ? bindings.storeQuad(ref, axes, `s${value}`) : bindings.store(ref, axes, `s${value}`),
+  );
 
-  const elements = product(shape);
+  const elements = product(domain.shape) / each;
   const threads =
     share?.threads ?? Math.min(256, limits.maxComputeInvocationsPerWorkgroup, powerOfTwoFrom(elements));
   const { ofTile, tiles } = tiling(elements, stage.shape[firstAxis] ?? 1, tile);
@@ -36,12 +52,13 @@ export function pointwiseBody(
   return {
     threads,
     groups: tiles * groupsOfTile,
+    quads: wholeQuads(wanted, true),
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,
         constants: [`const ELEMENTS = ${elements};`, `const THREADS = ${threads};`],
         place: tile === null ? anywhere : inTile(ofTile, groupsOfTile),
-        element: [...places, ...scalars, ...stores],
+        element: [...places, ...statements, ...stored],
       }),
   };
 }

@@ -4,30 +4,44 @@ import { collapseAxes, product, unravel } from './affine.js';
 import type { Bindings } from './bindings.js';
 import { type Body, type Share, tiling } from './body.js';
 import type { KernelLimits } from './kernel.js';
+import { quadsAlong, wholeQuads } from './quads.js';
 import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
 import type { Affine, ReduceStage } from './stage.js';
 import { fillTemplate } from './template.js';
 import { powerOfTwoFrom } from './workgroups.js';
 
+/** Invocations of a workgroup for each that a core runs: they wait for memory, and for each other. */
+const CORE_FILLED = 4;
+
+/** Sums side by side in a workgroup where they are so in memory: a run that is read at once. */
+const RUN = 32;
+
+/** What is summed: numbers of sums and of summands, and how they lie. */
+interface Extent {
+  readonly kept: number;
+  readonly reduced: number;
+  readonly keptIsContiguous: boolean;
+  /** Sums of an invocation. */
+  readonly keptEach: number;
+}
+
 /**
- * Outputs and lanes of a workgroup. A contiguous kept axis wants a run of outputs side by side; whatever the
- * outputs cannot use goes to lanes, and the other way round.
+ * Outputs and lanes of a workgroup. A contiguous kept axis wants a run of outputs side by side, and lanes as far as the
+ * outputs leave invocations of the device with nothing to do; else lanes lie side by side. Whatever the outputs cannot
+ * use goes to lanes, and the other way round.
  */
-function split(kept: number, reduced: number, keptIsContiguous: boolean, threads: number) {
+function split({ kept, reduced, keptIsContiguous, keptEach }: Extent, threads: number, parallel: number) {
   const most = (n: number, room: number) => Math.min(powerOfTwoFrom(n), room);
-  if (keptIsContiguous) {
-    const outputs = most(kept, 32);
-    const lanes = most(reduced, threads / outputs);
-    return { outputs: most(kept, threads / lanes), lanes };
-  }
-  const lanes = most(reduced, threads);
+  const run = keptIsContiguous ? most(kept, Math.min(threads, RUN / keptEach)) : 1;
+  const useful = keptIsContiguous ? Math.min(reduced, Math.ceil(parallel / kept)) : reduced;
+  const lanes = most(useful, threads / run);
   return { outputs: most(kept, threads / lanes), lanes };
 }
 
 /** The same for a workgroup of a given size: all of its invocations, and as many outputs as divide a tile. */
-function splitShared(ofTile: number, reduced: number, keptIsContiguous: boolean, { threads, tile }: Share) {
-  const alone = split(ofTile, reduced, keptIsContiguous, threads).outputs;
-  const outputs = tile === null ? alone : Math.min(alone, ofTile & -ofTile);
+function splitShared(ofTile: Extent, parallel: number, { threads, tile }: Share) {
+  const alone = split(ofTile, threads, parallel).outputs;
+  const outputs = tile === null ? alone : Math.min(alone, ofTile.kept & -ofTile.kept);
   return { outputs, lanes: threads / outputs };
 }
 
@@ -53,25 +67,45 @@ export function reduceBody(
       ...reducedDomain.narrow(part(outer)(index)).strides,
     ],
   });
-
-  const [outputPlaces, outputAxes] = unravel('output', keptDomain.shape, 'i');
-  const [elementPlaces, elementAxes] = unravel('element', reducedDomain.shape, 'j');
   const scalars = mapIndices(stage.scalars, narrow);
-  const statements = scalarStatements(scalars, [stage.value], [...outputAxes, ...elementAxes], bindings);
-  const stores = stage.stores.map((ref) => bindings.store(keptDomain.narrow(ref), outputAxes, 'sum'));
+  const stores = stage.stores.map((ref) => keptDomain.narrow(ref));
 
-  const kept = product(keptDomain.shape);
-  const reduced = product(reducedDomain.shape);
-  const innermostKept = outputAxes.length - 1;
-  const keptIsContiguous = indicesOf(scalars).some(({ strides }) => strides[innermostKept] === 1);
+  // Four neighbours as a vector are four outputs, or four elements of one.
+  const lastKept = keptDomain.shape.length - 1;
+  const last = lastKept + reducedDomain.shape.length;
+  const keptIsContiguous = indicesOf(scalars).some(({ strides }) => strides[lastKept] === 1);
+  const quadAxis = keptIsContiguous ? lastKept : last;
+  const wanted = keptIsContiguous
+    ? quadsAlong(lastKept, keptDomain.shape[lastKept], scalars, stores, bindings)
+    : quadsAlong(last, reducedDomain.shape.at(-1), scalars, [], bindings);
+  const byQuads = bindings.areQuads(wanted);
+  const each = byQuads ? 4 : 1;
+  const [keptEach, reducedEach] = keptIsContiguous ? [each, 1] : [1, each];
+
+  const [outputPlaces, outputAxes] = unravel('output', keptDomain.shape, 'i', keptEach);
+  const [elementPlaces, elementAxes] = unravel('element', reducedDomain.shape, 'j', reducedEach);
+  const axes = [...outputAxes, ...elementAxes];
+  const statements = scalarStatements(scalars, [stage.value], axes, bindings, {
+    quadAxis: byQuads ? quadAxis : undefined,
+  });
+  const stored = stores.map((ref) =>
+    keptEach === 4 ? bindings.storeQuad(ref, outputAxes, 'sum') : bindings.store(ref, outputAxes, 'sum'),
+  );
+
+  const kept = product(keptDomain.shape) / keptEach;
+  const reduced = product(reducedDomain.shape) / reducedEach;
+  const extent: Extent = { kept, reduced, keptIsContiguous, keptEach };
   const { ofTile, tiles } = tiling(kept, stage.kept[tile?.axis ?? 0] ?? 1, tile);
+  const { maxComputeInvocationsPerWorkgroup, coreInvocations, parallelInvocations } = limits;
+  const alone = Math.min(256, maxComputeInvocationsPerWorkgroup, CORE_FILLED * coreInvocations);
   const { outputs, lanes } =
     share === undefined
-      ? split(kept, reduced, keptIsContiguous, Math.min(256, limits.maxComputeInvocationsPerWorkgroup))
-      : splitShared(ofTile, reduced, keptIsContiguous, share);
+      ? split(extent, alone, parallelInvocations)
+      : splitShared({ ...extent, kept: ofTile }, parallelInvocations, share);
   return {
     threads: outputs * lanes,
     groups: tiles * Math.ceil(ofTile / outputs),
+    quads: wholeQuads(wanted, keptIsContiguous),
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,
@@ -80,9 +114,11 @@ export function reduceBody(
           `const REDUCED = ${reduced};`,
           `const OUTPUTS = ${outputs};`,
           `const LANES = ${lanes};`,
+          `alias Value = ${byQuads ? 'vec4<f32>' : 'f32'};`,
+          `alias Sum = ${keptEach === 4 ? 'vec4<f32>' : 'f32'};`,
         ],
         value: [
-          'fn value(output: i32, element: i32) -> f32 {',
+          'fn value(output: i32, element: i32) -> Value {',
           ...[...outputPlaces, ...elementPlaces, ...statements, `return s${stage.value};`].map(
             (line) => `  ${line}`,
           ),
@@ -91,7 +127,10 @@ export function reduceBody(
         place: keptIsContiguous
           ? ['let lane = thread / OUTPUTS;', 'let slot = thread % OUTPUTS;']
           : ['let lane = thread % LANES;', 'let slot = thread / LANES;'],
-        stores: [...outputPlaces, ...stores],
+        partial: [
+          `partial[slot * LANES + lane] = ${reducedEach === 4 ? 'own.x + own.y + own.z + own.w' : 'own'};`,
+        ],
+        stores: [...outputPlaces, ...stored],
       }),
   };
 }

@@ -40,7 +40,7 @@ export function rowsBody(stage: RowsStage, bindings: Bindings, limits: KernelLim
     const inPhase = scalars.map(
       (s, n): Scalar => (s.kind === 'rowSum' || reads.has(n) ? { kind: 'accumulator', slot: n } : s),
     );
-    return scalarStatements(inPhase, wanted, [...axes, column], bindings, names);
+    return scalarStatements(inPhase, wanted, [...axes, column], bindings, { sums: names });
   };
   const store = (wanted: typeof stores, column: string) =>
     wanted.map(({ ref, value }) => bindings.store(ref, [...axes, column], `s${value}`));

@@ -1,32 +1,8 @@
 /** The per-element arithmetic of a stage as WGSL statements. */
-import functionsSource from '../shaders/functions.wgsl';
-import type { FunctionName } from '../src/program/functions.js';
 import type { Bindings } from './bindings.js';
+import { spell } from './functions.js';
+import { loadsQuads } from './quads.js';
 import type { Affine, Scalar } from './stage.js';
-import { regionsOf } from './template.js';
-
-const library = regionsOf(functionsSource);
-
-/** How a pointwise function is written: an expression, or a call of a function of shaders/functions.wgsl. */
-const spelling: Record<FunctionName, (x: readonly string[]) => string> = {
-  add: ([x, y]) => `${x} + ${y}`,
-  sub: ([x, y]) => `${x} - ${y}`,
-  mul: ([x, y]) => `${x} * ${y}`,
-  div: ([x, y]) => `${x} / ${y}`,
-  neg: ([x]) => `-${x}`,
-  exp: ([x]) => `exponential(${x})`,
-  log: ([x]) => `logarithm(${x})`,
-  sqrt: ([x]) => `sqrt(${x})`,
-  tanh: ([x]) => `hyperbolic_tangent(${x})`,
-  sigmoid: ([x]) => `sigmoid(${x})`,
-  relu: ([x]) => `relu(${x})`,
-  softplus: ([x]) => `softplus(${x})`,
-  max: ([x, y]) => `maximum(${x}, ${y})`,
-  min: ([x, y]) => `minimum(${x}, ${y})`,
-  greater: ([x, y]) => `select(0f, 1f, ${x} > ${y})`,
-  equal: ([x, y]) => `select(0f, 1f, ${x} == ${y})`,
-  select: ([c, x, y]) => `select(${y}, ${x}, ${c} != 0f)`,
-};
 
 /** A number as an f32 expression. WGSL has no literal for infinities and NaN and refuses constants that give them. */
 export function literal(value: number): string {
@@ -35,65 +11,81 @@ export function literal(value: number): string {
   return `from_bits(0x${new Uint32Array(Float32Array.of(x).buffer)[0]!.toString(16)}u)`;
 }
 
-/** The definitions of shaders/functions.wgsl that a text calls, directly or through each other. */
-export function calledFunctions(lines: readonly string[]): string[] {
-  const names = new Set<string>();
-  const visit = (text: string) => {
-    for (const [name, definition] of library)
-      if (!names.has(name) && new RegExp(`\\b${name}\\(`).test(text)) {
-        names.add(name);
-        visit(definition);
-      }
-  };
-  visit(lines.join('\n'));
-  return [...library].filter(([name]) => names.has(name)).map(([, definition]) => definition.trimEnd());
+export interface Evaluation {
+  /** The expressions of the accumulators: the sums of a gemm stage, what a phase of a rows stage finds. */
+  readonly sums?: readonly string[];
+  /** The axis along which four neighbours are evaluated at a time, each scalar a vec4<f32>; see `quadsAlong`. */
+  readonly quadAxis?: number | undefined;
 }
 
 /**
  * Statements `let s<n> = ...;` for the scalars that `wanted` need, in the order of the list.
  * @param axes the expressions of the domain's indices.
- * @param sums the expressions of the accumulators: the sums of a gemm stage, what a phase of a rows stage finds.
  */
 export function scalarStatements(
   scalars: readonly Scalar[],
   wanted: readonly number[],
   axes: readonly string[],
   bindings: Bindings,
-  sums: readonly string[] = [],
+  { sums = [], quadAxis }: Evaluation = {},
 ): string[] {
   const needed = new Set(wanted);
   for (let n = scalars.length - 1; n >= 0; n--) {
     const scalar = scalars[n]!;
     if (needed.has(n) && scalar.kind === 'call') for (const argument of scalar.args) needed.add(argument);
   }
-  const expression = (scalar: Scalar): string => {
+  const statements = (scalar: Scalar, n: number): string[] => {
+    const define = (value: string) => `let s${n} = ${value};`;
+    const rests = (...indices: readonly Affine[]) =>
+      quadAxis === undefined || indices.every(({ strides }) => strides[quadAxis] === 0);
+    /** What differs from neighbour to neighbour is evaluated for each of the four, unless it is one vector in memory. */
+    const at = (isSame: boolean, value: (axes: readonly string[]) => string): string => {
+      if (quadAxis === undefined) return define(value(axes));
+      if (isSame) return define(`vec4<f32>(${value(axes)})`);
+      const places = [0, 1, 2, 3].map((c) =>
+        axes.map((axis, k) => (k === quadAxis && c > 0 ? `(${axis} + ${c})` : axis)),
+      );
+      return define(`vec4<f32>(${places.map(value).join(', ')})`);
+    };
     switch (scalar.kind) {
       case 'load': {
-        if (scalar.gather === null) return bindings.load(scalar.ref, axes);
-        const { ids, stride, size } = scalar.gather;
+        const { ref, gather } = scalar;
+        const load = (displacement?: string): string =>
+          quadAxis !== undefined && loadsQuads(scalar, quadAxis, bindings)
+            ? define(bindings.loadQuad(ref, axes, displacement))
+            : at(rests(ref), (places) => bindings.load(ref, places, displacement));
+        if (gather === null) return [load()];
+        const { ids, stride, size } = gather;
         // An id out of range must not reach into a neighbour: it is clamped, as everywhere on a GPU.
-        const row = `clamp(${bindings.loadInt(ids, axes)}, 0, ${size - 1})`;
-        return bindings.load(scalar.ref, axes, `${stride} * ${row}`);
+        const row = (places: readonly string[]) => `clamp(${bindings.loadInt(ids, places)}, 0, ${size - 1})`;
+        if (rests(ids)) return [`let row${n} = ${row(axes)};`, load(`${stride} * row${n}`)];
+        return [at(false, (places) => bindings.load(ref, places, `${stride} * ${row(places)}`))];
       }
       case 'accumulator':
-        return sums[scalar.slot]!;
+        return [define(sums[scalar.slot]!)];
       case 'rowSum':
         throw new Error('a row sum outside of a rows stage');
       case 'constant':
-        return literal(scalar.value);
+        return [at(true, () => literal(scalar.value))];
       case 'coordinate':
-        return `f32(${bindings.index(scalar.index, axes)})`;
+        return [at(rests(scalar.index), (places) => `f32(${bindings.index(scalar.index, places)})`)];
       case 'random': {
-        const second = { ...scalar.key, offset: scalar.key.offset + 1 };
-        const key = [scalar.key, second].map((half) => `bitcast<u32>(${bindings.loadInt(half, axes)})`);
-        const counter = `u32(${bindings.index(scalar.index, axes)})`;
-        return `random(vec2<u32>(${key.join(', ')}), vec2<u32>(${counter}, ${scalar.stream >>> 0}u))`;
+        const { key, index, stream } = scalar;
+        const words = [key, { ...key, offset: key.offset + 1 }];
+        const draw = (places: readonly string[]) => {
+          const [first, second] = words.map((half) => `bitcast<u32>(${bindings.loadInt(half, places)})`);
+          const counter = `u32(${bindings.index(index, places)})`;
+          return `random(vec2<u32>(${first}, ${second}), vec2<u32>(${counter}, ${stream >>> 0}u))`;
+        };
+        return [at(rests(key, index), draw)];
       }
-      case 'call':
-        return spelling[scalar.fn](scalar.args.map((argument) => `s${argument}`));
+      case 'call': {
+        const values = scalar.args.map((argument) => `s${argument}`);
+        return [define(spell(scalar.fn, values, quadAxis !== undefined))];
+      }
     }
   };
-  return scalars.flatMap((scalar, n) => (needed.has(n) ? [`let s${n} = ${expression(scalar)};`] : []));
+  return scalars.flatMap((scalar, n) => (needed.has(n) ? statements(scalar, n) : []));
 }
 
 /** Every affine index the scalars use, for collapsing axes. */

@@ -9,7 +9,7 @@ import { type Part, type SequenceShape, stagesOf, type TiledStage } from './task
 const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
   pointwise: 0,
   rows: 4,
-  reduce: 4,
+  reduce: 16,
   softmax: 4,
   softmaxCrossEntropy: 16,
   scatterAdd: 4,

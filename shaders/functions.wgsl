@@ -1,4 +1,6 @@
-// Functions of one element that WGSL lacks or leaves too loose, one region each. Generators copy in what they call.
+// Functions of one element that WGSL lacks or leaves too loose, one region each. Generators copy in what they call. All
+// but the last are right for four elements too, with vec4<f32> for f32, vec4<u32> for u32 and vec4<bool> for bool: numbers
+// that would not widen by themselves are written as calls of their type.
 //
 // WGSL promises tanh to 1e-5 absolute and log to 2^-21 near 1, which is coarser than the tests allow, and lets
 // max, min, clamp and even exp and log drop a NaN. These keep f32's accuracy for all x, and a NaN comes out of every one of them
@@ -14,7 +16,7 @@ fn from_bits(bits: u32) -> f32 {
 //#begin is_nan
 // By its bits: compilers with fast mathematics take x != x for false.
 fn is_nan(x: f32) -> bool {
-  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+  return (bitcast<u32>(x) & u32(0x7fffffff)) > u32(0x7f800000);
 }
 //#end is_nan
 
@@ -28,28 +30,28 @@ fn exponential(x: f32) -> f32 {
 //#begin logarithm
 // SwiftShader's log of a NaN, of infinity and of 0 is a finite number.
 fn logarithm(x: f32) -> f32 {
-  let finite = select(log(x), x, x > 3.4028234663852886e38f);
-  let positive = select(finite, from_bits(0xff800000u), x == 0f);
-  return select(positive, from_bits(0x7fc00000u), x < 0f || is_nan(x));
+  let finite = select(log(x), x, x > f32(3.4028234663852886e38));
+  let positive = select(finite, from_bits(u32(0xff800000)), x == f32(0));
+  return select(positive, from_bits(u32(0x7fc00000)), (x < f32(0)) | is_nan(x));
 }
 //#end logarithm
 
 //#begin maximum
 fn maximum(x: f32, y: f32) -> f32 {
-  return select(select(y, x, x > y || is_nan(x)), y, is_nan(y));
+  return select(select(y, x, (x > y) | is_nan(x)), y, is_nan(y));
 }
 //#end maximum
 
 //#begin minimum
 fn minimum(x: f32, y: f32) -> f32 {
-  return select(select(y, x, x < y || is_nan(x)), y, is_nan(y));
+  return select(select(y, x, (x < y) | is_nan(x)), y, is_nan(y));
 }
 //#end minimum
 
 //#begin relu
 // Written so that a NaN, which compares false, stays.
 fn relu(x: f32) -> f32 {
-  return select(x, 0f, x <= 0f);
+  return select(x, f32(0), x <= f32(0));
 }
 //#end relu
 
@@ -58,7 +60,7 @@ fn relu(x: f32) -> f32 {
 // cannot overflow.
 fn hyperbolic_tangent(x: f32) -> f32 {
   let z = x * x;
-  var p = -5.70498872745e-3f;
+  var p = f32(-5.70498872745e-3);
   p = p * z + 2.06390887954e-2f;
   p = p * z - 5.37397155531e-2f;
   p = p * z + 1.33314422036e-1f;
@@ -66,14 +68,14 @@ fn hyperbolic_tangent(x: f32) -> f32 {
   let near = p * z * x + x;
   let e = exponential(-2f * abs(x));
   let far = (1f - e) / (1f + e);
-  return select(select(far, -far, x < 0f), near, abs(x) < 0.625f);
+  return select(select(far, -far, x < f32(0)), near, abs(x) < f32(0.625));
 }
 //#end hyperbolic_tangent
 
 //#begin sigmoid
 fn sigmoid(x: f32) -> f32 {
   let e = exponential(-abs(x));
-  return select(e, 1f, x >= 0f) / (1f + e);
+  return select(e, f32(1), x >= f32(0)) / (1f + e);
 }
 //#end sigmoid
 
@@ -84,13 +86,13 @@ fn softplus(x: f32) -> f32 {
   let e = exponential(-abs(x));
   let q = e / (2f + e);
   let z = q * q;
-  var p = 1f / 13f;
+  var p = f32(1f / 13f);
   p = p * z + 1f / 11f;
   p = p * z + 1f / 9f;
   p = p * z + 1f / 7f;
   p = p * z + 1f / 5f;
   p = p * z + 1f / 3f;
-  return max(x, 0f) + 2f * (p * z * q + q);
+  return max(x, f32(0)) + 2f * (p * z * q + q);
 }
 //#end softplus
 

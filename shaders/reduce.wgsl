@@ -3,7 +3,8 @@
 //   y(o) = sum_e f(x(o, e))        o over the kept axes, e over the reduced ones
 //
 // A workgroup has OUTPUTS x LANES invocations. Lane l of an output adds up e = l, l + LANES, ... and a tree in
-// workgroup memory adds up the lanes (M. Harris, "Optimizing parallel reduction in CUDA", 2007).
+// workgroup memory adds up the lanes (M. Harris, "Optimizing parallel reduction in CUDA", 2007). What it adds at a time
+// is an element, or a vec4 where memory allows: four neighbouring outputs, or four neighbouring elements of one.
 // Neighbouring invocations are neighbouring lanes when the reduced axis is contiguous, else neighbouring outputs.
 //
 // As it stands: row sums of a [32, 64] matrix. Bindings: the buffers of the stage in the order of their first use;
@@ -19,6 +20,8 @@ const KEPT = 32;
 const REDUCED = 64;
 const OUTPUTS = 4;
 const LANES = 16;
+alias Value = f32;
+alias Sum = f32;
 //#end constants
 const THREADS = OUTPUTS * LANES;
 
@@ -26,13 +29,13 @@ const THREADS = OUTPUTS * LANES;
 //#end functions
 
 //#begin value
-fn value(output: i32, element: i32) -> f32 {
+fn value(output: i32, element: i32) -> Value {
   let s0 = b0[64 * output + element];
   return s0;
 }
 //#end value
 
-var<workgroup> partial: array<f32, THREADS>;
+var<workgroup> partial: array<Sum, THREADS>;
 
 fn run(workgroup: i32, thread: i32) {
   //#begin place
@@ -41,13 +44,15 @@ fn run(workgroup: i32, thread: i32) {
   //#end place
   let output = workgroup * OUTPUTS + slot;
 
-  var own = 0f;
+  var own = Value();
   if (output < KEPT) {
     for (var element = lane; element < REDUCED; element += LANES) {
       own += value(output, element);
     }
   }
+  //#begin partial
   partial[slot * LANES + lane] = own;
+  //#end partial
   for (var half = LANES / 2; half > 0; half /= 2) {
     workgroupBarrier();
     if (lane < half) {

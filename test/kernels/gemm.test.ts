@@ -40,7 +40,7 @@ describe('gemm', () => {
     const shape = { batch: 2, rows: 20, columns: 36, depth: 24, transposeA, transposeB, offset: 4 };
     const { stage, buffers, scale } = product(shape);
     const kernel = gemmKernel(stage, buffers, backend.device.kernelLimits);
-    expect(kernel.code).toContain('array<vec4<f32>>;');
+    expect(kernel.code).toContain('array<vec4<f32>, ');
     await check(backend, stage, buffers, { tolerance: sumTolerance(25), scale, kernel });
   });
 

@@ -44,10 +44,21 @@ function application(fn: FunctionName, ...operands: readonly (readonly number[])
   return { stage, buffers };
 }
 
+/** A device so wide that each element has an invocation, and one so narrow that four share one. */
+const wide = () => ({ ...backend.device.kernelLimits, parallelInvocations: 2 ** 20 });
+const narrow = () => ({ ...backend.device.kernelLimits, parallelInvocations: 1 });
+
+/** By elements, compared with by fours. */
 async function apply(fn: FunctionName, ...operands: readonly (readonly number[])[]): Promise<Float64Array> {
-  const { stage, buffers } = application(fn, ...operands);
-  const kernel = generateKernel(stage, buffers, backend.device.kernelLimits);
-  return (await dispatch(backend, kernel, buffers)).at(-1)!;
+  const missing = -operands[0]!.length & 3;
+  const padded = operands.map((data) => [...data, ...new Array(missing).fill(1)]);
+  const { stage, buffers } = application(fn, ...padded);
+  const [single, fours] = [wide(), narrow()].map((limits) => generateKernel(stage, buffers, limits));
+  expect(single!.code).not.toContain('vec4');
+  expect(fours!.code).toContain('vec4');
+  const y = (await dispatch(backend, single!, buffers)).at(-1)!;
+  expectClose((await dispatch(backend, fours!, buffers)).at(-1)!, y, 1e-7, `${fn} by fours`);
+  return y.slice(0, operands[0]!.length);
 }
 
 const grid = (low: number, high: number, count: number) =>
@@ -76,8 +87,11 @@ const domains: Record<FunctionName, readonly (readonly number[])[]> = {
 
 describe('pointwise functions', () => {
   it.each(Object.keys(functions) as FunctionName[])('%s', async (fn) => {
-    const { stage, buffers } = application(fn, ...domains[fn]);
-    await check(backend, stage, buffers, { tolerance: 1e-6 });
+    const y = await apply(fn, ...domains[fn]);
+    const wanted = domains[fn][0]!.map((_, n) =>
+      (functions[fn] as PointwiseFunction).evaluate(...domains[fn].map((operand) => operand[n]!)),
+    );
+    expectClose(y, wanted, 1e-6, fn);
   });
 
   it('keep their relative accuracy where tanh, softplus and sigmoid are small', async () => {
@@ -126,10 +140,13 @@ describe('pointwise functions', () => {
 });
 
 describe('pointwise', () => {
-  it('reads any strides, broadcasts and transposes, at any shape', async () => {
-    const sizes = fc.array(fc.constantFrom<number>(1, 2, 3, 5, 7, 16, 33), { minLength: 1, maxLength: 4 });
+  it('reads any strides, broadcasts and transposes, at any shape, by elements and by fours', async () => {
+    const sizes = fc.array(fc.constantFrom<number>(1, 2, 3, 4, 5, 7, 12, 16, 33), {
+      minLength: 1,
+      maxLength: 4,
+    });
     await fc.assert(
-      fc.asyncProperty(sizes, fc.boolean(), async (shape, reverse) => {
+      fc.asyncProperty(sizes, fc.boolean(), fc.boolean(), async (shape, reverse, byFours) => {
         const total = shape.reduce((n, size) => n * size, 1);
         const rowMajor = shape.map((_, k) => shape.slice(k + 1).reduce((n, size) => n * size, 1));
         const columnMajor = shape.map((_, k) => shape.slice(0, k).reduce((n, size) => n * size, 1));
@@ -145,9 +162,10 @@ describe('pointwise', () => {
             { kind: 'call', fn: 'mul', args: [2, 3] },
             { kind: 'call', fn: 'add', args: [4, 5] },
           ],
+          // By columns no vector can be stored.
           stores: [
             { ref: ref(0, rowMajor), value: 6 },
-            { ref: ref(0, columnMajor, total), value: 4 },
+            { ref: ref(0, byFours ? rowMajor : columnMajor, total), value: 4 },
           ],
         };
         const buffers = [
@@ -155,7 +173,8 @@ describe('pointwise', () => {
           floats('x', numbers(total, 2)),
           floats('y', numbers(shape.at(-1)!, 3)),
         ];
-        await check(backend, stage, buffers, { tolerance: 5e-7 });
+        const kernel = generateKernel(stage, buffers, narrow());
+        await check(backend, stage, buffers, { tolerance: 5e-7, kernel });
       }),
       { numRuns: 15 },
     );
@@ -175,8 +194,8 @@ describe('pointwise', () => {
     await check(backend, stage, buffers, { tolerance: 0, t });
   });
 
-  it('gathers rows, clamps ids out of range, converts integers', async () => {
-    const [rows, width, size] = [7, 5, 4];
+  it.each([5, 8])('gathers rows of %i, clamps ids out of range, converts integers', async (width) => {
+    const [rows, size] = [7, 4];
     const gather = (ids: Ref) => ({ ids, stride: width, size });
     const stage: PointwiseStage = {
       ...{ kind: 'pointwise', shape: [rows, width] },
@@ -185,9 +204,10 @@ describe('pointwise', () => {
         load(ref(2, [1, 0])),
         { kind: 'call', fn: 'add', args: [0, 1] },
       ],
+      // Integers are stored one by one, so the copy keeps the whole stage from going by fours.
       stores: [
         { ref: ref(3, [width, 1]), value: 2 },
-        { ref: ref(4, [width, 1]), value: 1 },
+        ...(width % 4 === 0 ? [] : [{ ref: ref(4, [width, 1]), value: 1 }]),
       ],
     };
     const buffersFor = (ids: number[]) => [
@@ -201,16 +221,39 @@ describe('pointwise', () => {
     await check(backend, stage, buffersFor([-5, 99, 2 ** 31 - 1, -(2 ** 31), 0, 1, 2]), { tolerance: 1e-7 });
   });
 
-  it('draws the same uniform numbers as threefry on the CPU', async () => {
+  it('gathers columns, and elements from rows of their own, by fours', async () => {
+    const [rows, width, size] = [3, 8, 5];
+    const gather = (ids: Ref, stride: number) => ({ ids, stride, size });
     const stage: PointwiseStage = {
-      ...{ kind: 'pointwise', shape: [12, 11] },
-      scalars: [{ kind: 'random', key: ref(1, [0, 0], 1), stream: 7, index: ref(0, [11, 1], 2 ** 20) }],
-      stores: [{ ref: ref(2, [11, 1]), value: 0 }],
+      ...{ kind: 'pointwise', shape: [rows, width] },
+      scalars: [
+        { kind: 'load', ref: ref(1, [0, size]), gather: gather(ref(2, [1, 0]), 1) },
+        { kind: 'load', ref: ref(1, [0, 1]), gather: gather(ref(2, [0, 1]), width) },
+        { kind: 'call', fn: 'sub', args: [0, 1] },
+      ],
+      stores: [{ ref: ref(3, [width, 1]), value: 2 }],
+    };
+    const buffers = [
+      floats('arena', [0]),
+      floats('table', numbers(size * width)),
+      ints('ids', [3, 9, 0, 1, 4, -2, 2, 3]),
+      floats('y', numbers(rows * width)),
+    ];
+    const kernel = generateKernel(stage, buffers, narrow());
+    expect(kernel.code).toContain('array<vec4<f32>, ');
+    await check(backend, stage, buffers, { tolerance: 1e-7, kernel });
+  });
+
+  it.each([11, 12])('draws the same uniform numbers as threefry on the CPU, rows of %i', async (width) => {
+    const stage: PointwiseStage = {
+      ...{ kind: 'pointwise', shape: [width, width] },
+      scalars: [{ kind: 'random', key: ref(1, [0, 0], 1), stream: 7, index: ref(0, [width, 1], 2 ** 20) }],
+      stores: [{ ref: ref(2, [width, 1]), value: 0 }],
     };
     const buffers = [
       floats('arena', [0]),
       ints('key', [5, 123456789, -987654321]),
-      floats('y', new Array(132).fill(0)),
+      floats('y', new Array(width * width).fill(0)),
     ];
     await check(backend, stage, buffers, { tolerance: 0 });
   });
@@ -230,7 +273,7 @@ describe('pointwise', () => {
   });
 
   it('covers grids longer than one axis may be', async () => {
-    const { stage, buffers } = application('neg', numbers(5000));
+    const { stage, buffers } = application('neg', numbers(20000));
     const limits = { ...backend.device.kernelLimits, maxComputeWorkgroupsPerDimension: 3 };
     const kernel = generateKernel(stage, buffers, limits);
     expect(kernel.workgroups).toEqual([3, 3, 3]);
