@@ -3,29 +3,48 @@ import template from '../shaders/scatter_add.wgsl';
 import type { Bindings } from './bindings.js';
 import type { Body, Share } from './body.js';
 import type { KernelLimits } from './kernel.js';
-import type { ScatterAddStage } from './stage.js';
+import { quadsAlong, wholeQuads } from './quads.js';
+import type { Scalar, ScatterAddStage } from './stage.js';
 import { fillTemplate } from './template.js';
+import { powerOfTwoFrom } from './workgroups.js';
 
-/** Invocations of a workgroup, alone. */
-const alone = 64;
+/** Invocations of a workgroup, alone: rows wider than these are divided, narrower ones share it. */
+const [LEAST, MOST] = [64, 256];
+
+/** Words of matches in workgroup memory for each invocation. */
+const WORDS_EACH = 4;
 
 /** Its rows are those of the table: it has no tiles of rows of a batch. */
 export function scatterAddBody(
   stage: ScatterAddStage,
   bindings: Bindings,
-  _: KernelLimits,
+  { maxComputeInvocationsPerWorkgroup }: KernelLimits,
   share?: Share,
 ): Body {
   const { count, size, width } = stage;
+  const load: Scalar = { kind: 'load', ref: stage.source, gather: null };
+  const wanted = quadsAlong(1, width, [load], [stage.target], bindings);
+  const byQuads = bindings.areQuads(wanted);
+  // Four columns share the walk along the ids, whether or not they are one vector in memory.
+  const each = width % 4 === 0 ? 4 : 1;
+  const columns = ['j', '(j + 1)', '(j + 2)', '(j + 3)'].slice(0, each);
   const id = bindings.loadInt(stage.ids, ['n']);
-  const source = bindings.load(stage.source, ['n', 'j']);
-  const store = bindings.store(stage.target, ['v', 'j'], 'sum');
+  const elements = columns.map((j) => bindings.load(stage.source, ['n', j]));
+  const source = byQuads ? bindings.loadQuad(stage.source, ['n', 'j']) : `Value(${elements.join(', ')})`;
+  const output = byQuads
+    ? [bindings.storeQuad(stage.target, ['v', 'j'], 'sum')]
+    : columns.map((j, c) => bindings.store(stage.target, ['v', j], each === 1 ? 'sum' : `sum[${c}]`));
+
+  const line = powerOfTwoFrom(width / each);
+  const alone = Math.min(MOST, maxComputeInvocationsPerWorkgroup, Math.max(LEAST, line));
   const threads = share?.threads ?? alone;
-  // Every workgroup goes through all ids, so wide rows are worth a few columns an invocation.
-  const columnsEach = Math.min(4, Math.ceil(width / threads));
+  const lanes = Math.min(line, threads);
+  const rows = Math.min(threads / lanes, powerOfTwoFrom(size));
+  const words = Math.min(Math.ceil(count / 32), (WORDS_EACH * threads) / rows);
   return {
     threads,
-    groups: size * Math.ceil(width / (threads * columnsEach)),
+    groups: Math.ceil(size / rows) * Math.ceil(width / (lanes * each)),
+    quads: wholeQuads(wanted, true),
     inFrame: (frame) =>
       fillTemplate(template, {
         ...frame,
@@ -33,18 +52,22 @@ export function scatterAddBody(
           `const COUNT = ${count};`,
           `const SIZE = ${size};`,
           `const WIDTH = ${width};`,
-          `const COLUMNS_EACH = ${columnsEach};`,
+          `const ROWS = ${rows};`,
+          `const LANES = ${lanes};`,
           `const THREADS = ${threads};`,
+          `const WORDS = ${words};`,
+          `const EACH = ${each};`,
+          `alias Value = ${each === 4 ? 'vec4<f32>' : 'f32'};`,
         ],
         operands: [
           'fn id(n: i32) -> i32 {',
           `  return ${id};`,
           '}',
-          'fn source(n: i32, j: i32) -> f32 {',
+          'fn source(n: i32, j: i32) -> Value {',
           `  return ${source};`,
           '}',
         ],
-        output: [store],
+        output,
       }),
   };
 }

@@ -12,7 +12,7 @@ const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
   reduce: 16,
   softmax: 4,
   softmaxCrossEntropy: 16,
-  scatterAdd: 4,
+  scatterAdd: 16,
 };
 
 /** Bytes of workgroup memory for each product among the stages of one shader; negative when the others do not fit. */

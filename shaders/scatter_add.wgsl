@@ -2,31 +2,35 @@
 //
 //   target(v, j) = sum over n = 0 .. COUNT-1 with ids(n) = v of source(n, j), in the order of n
 //
-// A workgroup owns row v and THREADS x COLUMNS_EACH columns. For a chunk of 32 THREADS ids, each invocation compares 32 of them
-// with v and leaves the outcome as a word of bits; then all invocations walk the set bits in order and each adds up
-// its own columns, THREADS apart. An id outside [0, SIZE) matches no row.
+// A workgroup owns ROWS rows v and LANES x EACH columns of each; an invocation owns EACH neighbouring columns of one row, a
+// vec4 where memory allows. Of 32 WORDS ids at a time the workgroup compares each with its rows once and leaves the
+// outcomes as words of bits; then every invocation walks the bits of its row in order, so that it reads those rows of the
+// source alone that it adds. An id outside [0, SIZE) matches no row.
 //
 // As it stands: 100 rows of 64 into a table of 16 rows. Bindings: the buffers of the stage in the order of their
 // first use; then, inside a loop over time, a uniform { t }.
 
 //#begin bindings
 @group(0) @binding(0) var<storage, read> b0: array<i32>;
-@group(0) @binding(1) var<storage, read> b1: array<f32>;
-@group(0) @binding(2) var<storage, read_write> b2: array<f32>;
+@group(0) @binding(1) var<storage, read> b1: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> b2: array<vec4<f32>>;
 //#end bindings
 
 //#begin constants
 const COUNT = 100;
 const SIZE = 16;
 const WIDTH = 64;
-const COLUMNS_EACH = 1;
+const ROWS = 4;
+const LANES = 16;
 const THREADS = 64;
+const WORDS = 4;
+const EACH = 4;
+alias Value = vec4<f32>;
 //#end constants
-const CHUNK = 32 * THREADS;
-const TILE = THREADS * COLUMNS_EACH;
+const TILE = LANES * EACH;
 const COLUMN_TILES = (WIDTH + TILE - 1) / TILE;
 
-var<workgroup> matches: array<u32, THREADS>;
+var<workgroup> matches: array<u32, ROWS * WORDS>;
 
 //#begin functions
 //#end functions
@@ -35,45 +39,43 @@ var<workgroup> matches: array<u32, THREADS>;
 fn id(n: i32) -> i32 {
   return b0[n];
 }
-fn source(n: i32, j: i32) -> f32 {
-  return b1[64 * n + j];
+fn source(n: i32, j: i32) -> Value {
+  return b1[(64 * n + j) >> 2u];
 }
 //#end operands
 
 fn run(workgroup: i32, thread: i32) {
-  let v = workgroup / COLUMN_TILES;
-  let first_column = workgroup % COLUMN_TILES * TILE + thread;
+  let first_row = workgroup / COLUMN_TILES * ROWS;
+  let row = thread / LANES % ROWS;
+  let column = workgroup % COLUMN_TILES * TILE + thread % LANES * EACH;
+  let j = min(column, WIDTH - EACH);
 
-  var sums = array<f32, COLUMNS_EACH>();
-  for (var chunk = 0; chunk < COUNT; chunk += CHUNK) {
-    let first = chunk + 32 * thread;
-    var word = 0u;
-    for (var n = first; n < min(first + 32, COUNT); n++) {
-      word |= select(0u, 1u, id(n) == v) << u32(n - first);
+  var sum = Value();
+  for (var chunk = 0; chunk < COUNT; chunk += 32 * WORDS) {
+    if (chunk > 0) {
+      workgroupBarrier();
     }
-    matches[thread] = word;
+    for (var n = thread; n < ROWS * WORDS; n += THREADS) {
+      let v = first_row + n / WORDS;
+      let first = chunk + 32 * (n % WORDS);
+      var word = 0u;
+      for (var m = first; m < min(first + 32, COUNT); m++) {
+        word |= select(0u, 1u, id(m) == v) << u32(m - first);
+      }
+      matches[n] = word;
+    }
     workgroupBarrier();
-    for (var k = 0; k < THREADS; k++) {
-      for (var rest = matches[k]; rest != 0u; rest &= rest - 1u) {
-        let n = chunk + 32 * k + i32(countTrailingZeros(rest));
-        for (var c = 0; c < COLUMNS_EACH; c++) {
-          let j = first_column + c * THREADS;
-          if (j < WIDTH) {
-            sums[c] += source(n, j);
-          }
-        }
+    for (var k = 0; k < WORDS; k++) {
+      for (var rest = matches[row * WORDS + k]; rest != 0u; rest &= rest - 1u) {
+        sum += source(chunk + 32 * k + i32(countTrailingZeros(rest)), j);
       }
     }
-    workgroupBarrier();
   }
-  for (var c = 0; c < COLUMNS_EACH; c++) {
-    let j = first_column + c * THREADS;
-    let sum = sums[c];
-    if (v < SIZE && j < WIDTH) {
-      //#begin output
-      b2[64 * v + j] = sum;
-      //#end output
-    }
+  let v = first_row + row;
+  if (v < SIZE && column < WIDTH && thread < ROWS * LANES) {
+    //#begin output
+    b2[(64 * v + j) >> 2u] = sum;
+    //#end output
   }
 }
 
