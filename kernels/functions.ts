@@ -35,6 +35,7 @@ const spelling: Record<FunctionName, (x: readonly string[]) => string> = {
   greater: ([x, y]) => `select(f32(0), f32(1), ${x} > ${y})`,
   equal: ([x, y]) => `select(f32(0), f32(1), ${x} == ${y})`,
   select: ([c, x, y]) => `select(${y}, ${x}, ${c} != f32(0))`,
+  half: ([x]) => `nearest_half(${x})`,
 };
 
 /** A function of named values: all f32, or all vec4<f32>. */

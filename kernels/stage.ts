@@ -178,12 +178,18 @@ export type Stage =
   | ScatterAddStage;
 
 /**
- * A buffer. The arena is always buffer 0 and holds floats; the others are bound by name. Halves are numbers that were
- * rounded to a 16-bit float: they have 2 bytes where shaders know such floats, and 4 like all others where not.
+ * A buffer. Temporary memory, an arena, is buffer 0, of floats, and `isArena`; the others are bound by name. Halves are
+ * numbers that were rounded to a 16-bit float: they have 2 bytes where shaders know such floats, and 4 like all others
+ * where not.
  */
 export interface BufferSpec {
   readonly name: string;
   readonly dtype: DType;
   /** Elements. */
   readonly length: number;
+  readonly isArena?: true;
 }
+
+/** Bytes of an element. @param halves whether halves have 2 */
+export const elementBytes = ({ dtype }: { readonly dtype: DType }, halves: boolean): 2 | 4 =>
+  dtype === 'half' && halves ? 2 : 4;

@@ -96,6 +96,22 @@ fn softplus(x: f32) -> f32 {
 }
 //#end softplus
 
+//#begin nearest_half
+// The nearest 16-bit float, ties to even, from 65520 on infinite. By its bits: WGSL lets a device's own conversion round
+// either way and leave out infinities.
+fn nearest_half(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  let size = bits & u32(0x7fffffff);
+  // 13 of the 23 bits behind the point go.
+  let normal = (size + u32(0xfff) + ((size >> u32(13)) & u32(1))) & u32(0xffffe000);
+  let finite = select(normal, u32(0x7f800000), normal >= u32(0x47800000));
+  // Below 2^-14 halves are the multiples of 2^-24.
+  let small = bitcast<u32>(round(bitcast<f32>(size) * 0x1p24f) * 0x1p-24f);
+  let rounded = select(finite, small, size < u32(0x38800000));
+  return bitcast<f32>(select(rounded | (bits & u32(0x80000000)), bits, size > u32(0x7f800000)));
+}
+//#end nearest_half
+
 //#begin random
 // Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), the
 // same words as src/program/threefry.ts. Uniform in [0, 1): 24 bits of the first word.

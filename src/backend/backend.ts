@@ -41,6 +41,8 @@ export interface Backend extends Disposable {
   /** What a person would recognise: the adapter's name, or the CPU and its instruction set. */
   readonly description: string;
   readonly capacity: Capacity;
+  /** Whether a half has 2 bytes; otherwise it has as many as a float, for the same numbers. */
+  readonly halves: boolean;
   tensor(type: Type): Tensor;
   compile(program: Program): Promise<Executable>;
   /** Resolves when everything submitted so far is done; rejects with what went wrong. */

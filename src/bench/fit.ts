@@ -3,21 +3,24 @@ import type { Backend, Capacity } from '../backend/backend.js';
 import { excess, largestFitting } from '../backend/capacity.js';
 import { KronogradError } from '../errors.js';
 import { schedule } from '../schedule/index.js';
-import type { Schedule } from '../schedule/schedule.js';
+import { bufferBytesOf, type Schedule } from '../schedule/schedule.js';
 import type { Work } from './work.js';
 
 /**
  * @throws KronogradError MEMORY with the bytes needed, the bytes there are, and the largest batch that fits.
  */
 export function requireFit(
-  { capacity, description }: Pick<Backend, 'capacity' | 'description'>,
+  { capacity, description, halves }: Pick<Backend, 'capacity' | 'description' | 'halves'>,
   work: Work,
   plan: Schedule,
 ): void {
-  const [arena, ...tensors] = plan.buffers.map(({ name, length }) => ({ name, bytes: 4 * length }));
-  const all = [{ ...arena!, name: 'the arena' }, ...tensors];
+  const sizes = bufferBytesOf(plan, halves);
+  const all = plan.buffers.map(({ name, isArena }, i) => ({
+    name: isArena ? `the ${name}` : name,
+    bytes: sizes[i]!,
+  }));
   const largest = all.reduce((a, b) => (b.bytes > a.bytes ? b : a));
-  const needed = demand(plan);
+  const needed = demand(plan, halves);
   const often = excess(needed, capacity);
   if (often <= 1) return;
   const why =
@@ -30,16 +33,16 @@ export function requireFit(
     batch === undefined || atBatch === undefined
       ? 0
       : largestFitting({ size: batch, excess: often }, (size) =>
-          excess(demand(schedule(atBatch(size))), capacity),
+          excess(demand(schedule(atBatch(size)), halves), capacity),
         );
-  const sizes = Object.entries(work.sizes).map(([name, size]) => `${name} ${size}`);
+  const named = Object.entries(work.sizes).map(([name, size]) => `${name} ${size}`);
   throw new KronogradError('MEMORY', `${work.name} ${work.workload} does not fit: ${why}`, {
-    where: `${description}: ${sizes.join(', ')}`,
+    where: `${description}: ${named.join(', ')}`,
     fix: `make it ${often.toPrecision(3)} times smaller: memory grows in proportion to the batch and to the unroll${fitting === 0 ? '' : `; about --batch ${fitting} fits`}`,
   });
 }
 
-function demand({ buffers }: Schedule): Capacity {
-  const bytes = buffers.map(({ length }) => 4 * length);
+function demand(plan: Schedule, halves: boolean): Capacity {
+  const bytes = bufferBytesOf(plan, halves);
   return { buffer: Math.max(...bytes), total: bytes.reduce((sum, each) => sum + each, 0) };
 }

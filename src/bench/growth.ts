@@ -3,6 +3,7 @@
 import { Scope } from '../dispose.js';
 import { schedule } from '../schedule/index.js';
 import { totals } from '../schedule/print.js';
+import { arenaBytesOf } from '../schedule/schedule.js';
 import type { BenchBackend } from './backends.js';
 import type { Contender } from './contender.js';
 import { EngineContender } from './engine.js';
@@ -61,7 +62,14 @@ export async function measureGrowth(
     const plan = schedule(program);
     const { flops, dispatches } = totals(plan);
     const { medianMs, minMs } = timings[i]!;
-    return { size: sizes[i]!, medianMs, minMs, flops, dispatches, arenaBytes: 4 * plan.buffers[0]!.length };
+    return {
+      size: sizes[i]!,
+      medianMs,
+      minMs,
+      flops,
+      dispatches,
+      arenaBytes: arenaBytesOf(plan, backend.halves),
+    };
   });
 }
 

@@ -58,7 +58,11 @@ export class Builder implements Algebra<Value> {
   /** A pointwise function by name; operands broadcast. */
   call(fn: FunctionName, ...x: Value[]): Value {
     const c = x.map(constantOf);
-    if (c.every((v) => v !== null) && x.every((v) => sizeOf(v.type.shape) === 1 && v.type.shape.length === 0))
+    if (
+      fn !== 'half' &&
+      c.every((v) => v !== null) &&
+      x.every((v) => sizeOf(v.type.shape) === 1 && v.type.shape.length === 0)
+    )
       return this.constant(functions[fn].evaluate(...(c as number[])));
     const [a, b] = x as [Value, Value];
     // x op neutral element: the other operand, if it has the shape of the result.
@@ -75,6 +79,7 @@ export class Builder implements Algebra<Value> {
     if (fn === 'mul' && c[1] === -1 && keeps(a, b)) return this.call('neg', a);
     if (fn === 'mul' && c[0] === -1 && keeps(b, a)) return this.call('neg', b);
     if (fn === 'neg' && a.node.op.kind === 'map' && a.node.op.fn === 'neg') return a.node.inputs[0]!;
+    if (fn === 'half' && a.type.dtype === 'half') return a;
     return this.#node({ kind: 'map', fn }, x);
   }
 
@@ -193,7 +198,7 @@ export class Builder implements Algebra<Value> {
 
   /**
    * Runs a step over time. The step is built once, by the callback, in a builder of its own.
-   * @throws KronogradError SHAPE when a carry changes its shape or an x is not [length, ...].
+   * @throws KronogradError SHAPE when a carry changes its type or an x is not [length, ...].
    */
   scan(spec: ScanSpec, step: (body: Builder, inputs: StepInputs) => StepOutputs): ScanResult {
     const { length, direction = 1, constants, initial, xs, recompute = false } = spec;
@@ -211,11 +216,12 @@ export class Builder implements Algebra<Value> {
     const result = step(body, inputs);
     result.carries.forEach((value, i) => {
       const before = initial[i];
-      if (before === undefined || !sameShape(value.type.shape, before.type.shape))
+      const isWider = before?.type.dtype === 'half' && value.type.dtype !== 'half';
+      if (before === undefined || isWider || !sameShape(value.type.shape, before.type.shape))
         throw new KronogradError(
           'SHAPE',
           `carry ${i} enters a step as ${before ? typeText(before.type) : 'nothing'} and leaves it as ${typeText(value.type)}`,
-          { where: 'scan', fix: 'a state keeps its shape from step to step' },
+          { where: 'scan', fix: 'a state keeps its type from step to step' },
         );
     });
     const allConstants = [...zip(constants, inputs.constants), ...(result.captured?.constants ?? [])];

@@ -5,6 +5,8 @@
  * Derivatives may use the arguments x[i] and the function's own result z, so that BPTT stores z where the
  * papers do (tanh' = 1 - z^2, math.md 0.3) and never recomputes a transcendental.
  */
+import { roundToHalf } from './half.js';
+
 export type FunctionName =
   | 'add'
   | 'sub'
@@ -22,7 +24,8 @@ export type FunctionName =
   | 'min'
   | 'greater'
   | 'equal'
-  | 'select';
+  | 'select'
+  | 'half';
 
 /** What a derivative is written in: values of any kind, numbers as constants. */
 export interface Algebra<V> {
@@ -118,4 +121,9 @@ export const functions: Readonly<Record<FunctionName, PointwiseFunction>> = {
       return i === 1 ? on.call('sub', on.constant(1), isTrue) : isTrue;
     },
   } as PointwiseFunction,
+  /**
+   * The nearest 16-bit float; its result has the dtype `half`. Derivatives pass straight through, as if nothing were
+   * rounded: a staircase has none of use.
+   */
+  half: unary(roundToHalf, (_, __, on) => on.constant(1)),
 };

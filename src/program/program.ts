@@ -8,8 +8,8 @@
 import type { FunctionName } from './functions.js';
 
 /**
- * Integers index tables and name classes; all arithmetic is on floats. Halves are numbers that were rounded to a 16-bit
- * float, and are kept so.
+ * Integers index tables and name classes; all arithmetic is on floats, and gives floats. Halves are floats that were
+ * rounded to 16 bits by the function `half`, and are kept so: where a float may stand, a half may.
  */
 export type DType = 'float' | 'half' | 'int';
 
@@ -154,10 +154,9 @@ export function bodyInputs(op: ScanOp) {
 
 /** The type of a scan's port. */
 export function portType(op: ScanOp, port: ScanPort): Type {
-  if (port.kind === 'final') return op.body.outputs[port.carry]!.type;
-  if (port.kind === 'history') {
-    const { dtype, shape } = op.body.outputs[port.carry]!.type;
-    return { dtype, shape: [op.length + 1, ...shape] };
+  if ('carry' in port) {
+    const { dtype, shape } = bodyInputs(op).carries[port.carry]!.type;
+    return { dtype, shape: port.kind === 'history' ? [op.length + 1, ...shape] : shape };
   }
   const { dtype, shape } = op.body.outputs[port.output]!.type;
   return { dtype, shape: port.kind === 'stack' ? [op.length, ...shape] : shape };

@@ -1,7 +1,7 @@
 /** The shape rule of every primitive: what fits, and what comes out. */
 import { KronogradError } from '../errors.js';
 import { functions } from './functions.js';
-import { type Op, type Shape, sameShape, sizeOf, type Type, typeText } from './program.js';
+import { type DType, type Op, type Shape, sameShape, sizeOf, type Type, typeText } from './program.js';
 
 function fail(op: Op, inputs: readonly Type[], why: string): never {
   const name = op.kind === 'map' ? op.fn : op.kind;
@@ -33,8 +33,10 @@ export function inferTypes(op: Exclude<Op, { kind: 'input' | 'scan' }>, inputs: 
   const float = (shape: Shape): Type[] => [{ dtype: 'float', shape }];
   const [x, y, z] = inputs as [Type, Type, Type];
   const floats = (...types: Type[]) => {
-    if (types.some((t) => t.dtype !== 'float')) fail(op, inputs, 'needs floats');
+    if (types.some((t) => t.dtype === 'int')) fail(op, inputs, 'needs floats');
   };
+  /** Of what only picks elements: halves stay halves. */
+  const kept = (types: readonly Type[]): DType => (types.every((t) => t.dtype === 'half') ? 'half' : 'float');
   switch (op.kind) {
     case 'constant':
       return float([]);
@@ -48,7 +50,7 @@ export function inferTypes(op: Exclude<Op, { kind: 'input' | 'scan' }>, inputs: 
         fail(op, inputs, `takes ${functions[op.fn].arity} operands`);
       const shape = broadcastShapes(inputs.map((t) => t.shape));
       if (shape === null) fail(op, inputs, 'the shapes do not broadcast to each other');
-      return float(shape);
+      return [{ dtype: op.fn === 'half' ? 'half' : 'float', shape }];
     }
     case 'gemm': {
       floats(x, y);
@@ -97,16 +99,17 @@ export function inferTypes(op: Exclude<Op, { kind: 'input' | 'scan' }>, inputs: 
       const others = (t: Type) => t.shape.map((d, i) => (i === op.axis ? 0 : d));
       if (
         op.axis >= x.shape.length ||
-        inputs.some((t) => t.dtype !== x.dtype || !sameShape(others(t), others(x)))
+        inputs.some((t) => (t.dtype === 'int') !== (x.dtype === 'int') || !sameShape(others(t), others(x)))
       )
         fail(op, inputs, `cannot be joined on axis ${op.axis}`);
       const total = inputs.reduce((n, t) => n + t.shape[op.axis]!, 0);
-      return [{ dtype: x.dtype, shape: x.shape.map((d, i) => (i === op.axis ? total : d)) }];
+      const dtype = x.dtype === 'int' ? 'int' : kept(inputs);
+      return [{ dtype, shape: x.shape.map((d, i) => (i === op.axis ? total : d)) }];
     }
     case 'gather':
       if (x.shape.length !== 2 || y.dtype !== 'int')
         fail(op, inputs, 'needs a table of rank 2 and integer ids');
-      return float([...y.shape, x.shape[1 - op.axis]!]);
+      return [{ dtype: kept([x]), shape: [...y.shape, x.shape[1 - op.axis]!] }];
     case 'scatterAdd': {
       const width = y.shape[y.shape.length - 1]!;
       if (x.dtype !== 'int' || !sameShape(y.shape, [...x.shape, width]))

@@ -2,6 +2,7 @@
 import type { Ref, Stage } from '../../kernels/stage.js';
 import {
   bodyInputs,
+  type DType,
   type Node,
   type Op,
   type Program,
@@ -75,7 +76,7 @@ export function lower(program: Program): Lowered {
   }
 }
 
-/** Names of float buffers to take out of stages that bind more than a device may allow, the arena counted. */
+/** Names of buffers of floats to take out of stages that bind more than a device may allow, the arenas counted. */
 function tooManyBuffers(
   steps: readonly (LabelledStage | Loop)[],
   allocations: readonly Allocation[],
@@ -84,12 +85,14 @@ function tooManyBuffers(
   for (const step of steps)
     for (const { stage } of step.kind === 'loop' ? step.stages : [step]) {
       const externals = new Map<string, Allocation>();
+      const arenas = new Set<DType>(['float']);
       eachRef(stage, ({ buffer }) => {
         const allocation = allocations[buffer]!;
         if (allocation.external !== null) externals.set(allocation.external, allocation);
+        else arenas.add(allocation.dtype);
       });
       const movable = [...externals.values()].filter((a) => a.dtype === 'float');
-      const excess = externals.size + 1 - MAX_BUFFERS;
+      const excess = externals.size + arenas.size - MAX_BUFFERS;
       for (const { external } of movable.slice(0, Math.max(0, excess))) names.add(external!);
     }
   return [...names];
@@ -120,8 +123,8 @@ class Lowering {
     const external = new Map<string, Allocation>();
     const whole = (allocation: Allocation) => ({ kind: 'whole' as const, allocation, offset: 0, time: null });
     for (const { name, value } of this.program.inputs) {
-      const size = sizeOf(value.type.shape);
-      const allocation = storage.allocate(size, name, value.type.dtype);
+      const { dtype, shape } = value.type;
+      const allocation = storage.allocate(sizeOf(shape), dtype, name);
       external.set(name, allocation);
       if (!staged.has(name)) {
         storage.setHome(value, whole(allocation));
@@ -129,14 +132,14 @@ class Lowering {
       }
       const outside = target(value);
       storage.setHome(outside, whole(allocation));
-      storage.setHome(value, whole(storage.allocate(size)));
+      storage.setHome(value, whole(storage.allocateFor(value)));
       block.addOwnCopy({ value: outside, target: value });
     }
     const outputs = this.program.outputs.map((output) => {
       const { name, updates, value } = output;
       const allocation =
         updates === null
-          ? storage.allocate(sizeOf(value.type.shape), name, value.type.dtype)
+          ? storage.allocate(sizeOf(value.type.shape), value.type.dtype, name)
           : external.get(updates)!;
       return { ...output, allocation };
     });
@@ -267,7 +270,7 @@ class Lowering {
         (p) => (p.kind === 'history' && p.carry === i) || (p.kind === 'stack' && p.output === i),
       );
       const slots = kept ? length + 1 : 2;
-      const allocation = storage.allocate(slots * size);
+      const allocation = storage.allocateFor(carry, slots);
       const ring = kept ? 0 : 2;
       const slotHome = (slot: number) => ({
         kind: 'whole' as const,
@@ -299,7 +302,7 @@ class Lowering {
       else if (port.kind === 'stack') {
         const inner = op.body.outputs[port.output]!;
         const size = sizeOf(inner.type.shape);
-        const allocation = stacks.get(port.output) ?? storage.allocate(length * size);
+        const allocation = stacks.get(port.output) ?? storage.allocateFor(inner, length);
         if (!stacks.has(port.output))
           outputs.push({
             value: inner,

@@ -1,10 +1,10 @@
-/** Dead stores, liveness, and one arena: each temporary gets a place that no other needs at the same time. */
+/** Dead stores, liveness, and an arena for each dtype: each temporary gets a place that no other needs at the same time. */
 import type { BufferSpec, Stage } from '../../kernels/stage.js';
 import { eachRef, mapRefs } from './refs.js';
 import type { LabelledStage, Loop, Schedule } from './schedule.js';
 import type { Allocation } from './storage.js';
 
-/** Places start at multiples of 16 elements, 64 bytes: whole cache lines, and whole vectors of four. */
+/** Places start at multiples of 16 elements, of floats 64 bytes: whole cache lines, and whole vectors of four. */
 const ALIGNMENT = 16;
 
 type Step = LabelledStage | Loop;
@@ -68,12 +68,16 @@ export function lifetimes(
   return live;
 }
 
-/** Gives every temporary its place in the arena and numbers the buffers. */
-export function planMemory(steps: readonly Step[], allocations: readonly Allocation[]): Schedule {
-  const live = lifetimes(steps, allocations);
+/** Where each of some temporaries starts, and how long memory is that holds them all. */
+function place(
+  ids: readonly number[],
+  live: ReadonlyMap<number, { from: number; to: number }>,
+  allocations: readonly Allocation[],
+): { starts: ReadonlyMap<number, number>; length: number } {
   const placed: { start: number; end: number; from: number; to: number; id: number }[] = [];
-  const bySize = [...live].sort(([a], [b]) => allocations[b]!.length - allocations[a]!.length || a - b);
-  for (const [id, { from, to }] of bySize) {
+  const bySize = [...ids].sort((a, b) => allocations[b]!.length - allocations[a]!.length || a - b);
+  for (const id of bySize) {
+    const { from, to } = live.get(id)!;
     const length = Math.ceil(allocations[id]!.length / ALIGNMENT) * ALIGNMENT;
     const rivals = placed.filter((p) => p.from <= to && from <= p.to).sort((a, b) => a.start - b.start);
     // The smallest gap that holds it, or the end.
@@ -87,21 +91,34 @@ export function planMemory(steps: readonly Step[], allocations: readonly Allocat
     const at = best?.start ?? start;
     placed.push({ start: at, end: at + length, from, to, id });
   }
-  const buffers: BufferSpec[] = [
-    { name: 'arena', dtype: 'float', length: Math.max(ALIGNMENT, ...placed.map((p) => p.end)) },
-  ];
-  const place = new Map<number, { buffer: number; start: number }>(
-    placed.map((p) => [p.id, { buffer: 0, start: p.start }]),
-  );
+  return {
+    starts: new Map(placed.map(({ id, start }) => [id, start])),
+    length: Math.max(ALIGNMENT, ...placed.map(({ end }) => end)),
+  };
+}
+
+/** Gives every temporary its place in an arena, of floats or, where there are any, of halves; numbers the buffers. */
+export function planMemory(steps: readonly Step[], allocations: readonly Allocation[]): Schedule {
+  const live = lifetimes(steps, allocations);
+  const buffers: BufferSpec[] = [];
+  const places = new Map<number, { buffer: number; start: number }>();
+  for (const dtype of ['float', 'half'] as const) {
+    const ids = [...live.keys()].filter((id) => allocations[id]!.dtype === dtype);
+    if (dtype === 'half' && ids.length === 0) continue;
+    const { starts, length } = place(ids, live, allocations);
+    for (const [id, start] of starts) places.set(id, { buffer: buffers.length, start });
+    const name = dtype === 'half' ? 'arena of halves' : 'arena';
+    buffers.push({ name, dtype, length, isArena: true });
+  }
   for (const { id, external, length, dtype } of allocations) {
     if (external === null) continue;
-    place.set(id, { buffer: buffers.length, start: 0 });
+    places.set(id, { buffer: buffers.length, start: 0 });
     buffers.push({ name: external, dtype, length });
   }
   const settle = (s: LabelledStage): LabelledStage => ({
     ...s,
     stage: mapRefs(s.stage, (ref) => {
-      const { buffer, start } = place.get(ref.buffer)!;
+      const { buffer, start } = places.get(ref.buffer)!;
       return { ...ref, buffer, offset: ref.offset + start };
     }),
   });

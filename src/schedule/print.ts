@@ -1,6 +1,6 @@
 /** A schedule that a person can read: dispatch by dispatch, with its work and its traffic. */
 import { costOf } from '../../kernels/cost.js';
-import type { LabelledStage, Loop, Schedule } from './schedule.js';
+import { arenaBytesOf, type LabelledStage, type Loop, type Schedule } from './schedule.js';
 
 export interface ScheduleTotals {
   readonly dispatches: number;
@@ -47,7 +47,7 @@ export function printSchedule(schedule: Schedule): string {
     for (const stage of step.stages) line('  ', stage, step.count);
   }
   const { dispatches, flops, bytes } = totals(schedule);
-  const arena = schedule.buffers[0]!.length * 4;
+  const arena = arenaBytesOf(schedule, true);
   lines.push(`${dispatches} dispatches, ${si(flops)}flop, ${si(bytes)}B moved, arena ${si(arena)}B`);
   return lines.join('\n');
 }

@@ -3,12 +3,12 @@ import type { TimeStride } from '../../kernels/stage.js';
 import { type DType, sizeOf, type Value } from '../program/program.js';
 import { type Access, around, join, rowMajor, split, throughView } from './access.js';
 
-/** A piece of memory: part of the arena, or one of the buffers that are bound by name. */
+/** A piece of memory: part of an arena, or one of the buffers that are bound by name. */
 export interface Allocation {
   readonly id: number;
   /** Elements. */
   readonly length: number;
-  /** The buffer's name; null: the arena. */
+  /** The buffer's name; null: the arena of its dtype. */
   readonly external: string | null;
   readonly dtype: DType;
 }
@@ -68,10 +68,15 @@ export class Storage {
 
   constructor(private readonly copied: ReadonlySet<Value>) {}
 
-  allocate(length: number, external: string | null = null, dtype: DType = 'float'): Allocation {
+  allocate(length: number, dtype: DType, external: string | null): Allocation {
     const allocation: Allocation = { id: this.allocations.length, length, external, dtype };
     this.allocations.push(allocation);
     return allocation;
+  }
+
+  /** Temporary memory for a value, so many times. Integers are floats there. */
+  allocateFor({ type: { dtype, shape } }: Value, times = 1): Allocation {
+    return this.allocate(times * sizeOf(shape), dtype === 'half' ? 'half' : 'float', null);
   }
 
   setHome(value: Value, home: Home): void {
@@ -126,7 +131,7 @@ export class Storage {
   address(base: Value, access: Access, extents: readonly number[], hasTime: boolean): Address {
     let home = this.#homes.get(base);
     if (home === undefined) {
-      home = { kind: 'whole', allocation: this.allocate(sizeOf(base.type.shape)), offset: 0, time: null };
+      home = { kind: 'whole', allocation: this.allocateFor(base), offset: 0, time: null };
       this.#homes.set(base, home);
     }
     if (home.kind === 'part') {

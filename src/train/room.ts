@@ -3,6 +3,7 @@ import type { Backend, Capacity } from '../backend/backend.js';
 import { excess, largestFitting, mebibytes } from '../backend/capacity.js';
 import { KronogradError } from '../errors.js';
 import { schedule } from '../schedule/index.js';
+import { arenaBytesOf, bufferBytesOf } from '../schedule/schedule.js';
 import { configuredStep } from './configured-step.js';
 import type { RunConfig } from './run-config.js';
 import type { TrainingData } from './training-data.js';
@@ -15,13 +16,14 @@ import type { TrainingData } from './training-data.js';
 export function fittingConfig<Config extends RunConfig>(
   config: Config,
   data: TrainingData,
-  { capacity, description }: Pick<Backend, 'capacity' | 'description'>,
+  { capacity, description, halves }: Pick<Backend, 'capacity' | 'description' | 'halves'>,
 ): Config {
-  if (excess(demand(config, data), capacity) <= 1) return config;
+  if (excess(demand(config, data, halves), capacity) <= 1) return config;
   const lean = leanest(config);
-  const needed = demand(lean, data);
+  const needed = demand(lean, data, halves);
   if (excess(needed, capacity) <= 1) return lean;
-  const excessWith = (changes: Partial<RunConfig>) => excess(demand({ ...lean, ...changes }, data), capacity);
+  const excessWith = (changes: Partial<RunConfig>) =>
+    excess(demand({ ...lean, ...changes }, data, halves), capacity);
   const largest = (key: string): string[] => {
     const asked = (config as unknown as Readonly<Record<string, number>>)[key]!;
     const start = { size: asked, excess: excess(needed, capacity) };
@@ -48,11 +50,10 @@ const leanest = <Config extends RunConfig>(config: Config): Config => ({ recompu
  * Bytes of a training step as it is scheduled, with the arenas that it has at shorter lengths. What a backend needs
  * beyond that is not counted, but it is little.
  */
-function demand(config: RunConfig, data: TrainingData): Capacity {
-  const buffers = (length: number) =>
-    schedule(configuredStep(config, data, length).program).buffers.map(({ length: words }) => 4 * words);
+function demand(config: RunConfig, data: TrainingData, halves: boolean): Capacity {
+  const plan = (length: number) => schedule(configuredStep(config, data, length).program);
   const lengths = data.lengths(config);
-  const whole = buffers(lengths.at(-1)!);
-  const arenas = lengths.slice(0, -1).map((length) => buffers(length)[0]!);
+  const whole = bufferBytesOf(plan(lengths.at(-1)!), halves);
+  const arenas = lengths.slice(0, -1).map((length) => arenaBytesOf(plan(length), halves));
   return { buffer: Math.max(...whole), total: [...whole, ...arenas].reduce((sum, each) => sum + each, 0) };
 }

@@ -19,6 +19,6 @@ describe.each(Object.entries(backends))('%s', (where, open) => {
 
   it.each(backendCases)('$name', async ({ name, run }) => {
     const measured = await run(backend);
-    if (name.startsWith('an LSTM')) console.log(`${where}: ${measured}`);
+    if (name.includes('LSTM') || name.includes('halves')) console.log(`${where}: ${measured}`);
   });
 });

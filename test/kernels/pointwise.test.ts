@@ -82,6 +82,7 @@ const domains: Record<FunctionName, readonly (readonly number[])[]> = {
   min: [numbers(100, 1), numbers(100, 2)],
   greater: [grid(-2, 2, 41), new Array(41).fill(0)],
   equal: [grid(-2, 2, 41), new Array(41).fill(0)],
+  half: [grid(-2, 2, 401)],
   select: [numbers(100, 1).map((x) => (x > 0 ? 1 : 0)), numbers(100, 2), numbers(100, 3)],
 };
 

@@ -6,26 +6,30 @@ import { batchInputs } from '../../src/model/batch-inputs.js';
 import { LanguageModel } from '../../src/model/language-model.js';
 import { adam } from '../../src/optim/adam.js';
 import { Builder } from '../../src/program/builder.js';
+import { mixedPrecision } from '../../src/program/mixed-precision.js';
 import { float, type Program } from '../../src/program/program.js';
 import { distribute } from '../../src/schedule/distribute.js';
+import { schedule } from '../../src/schedule/index.js';
 import { lower } from '../../src/schedule/lower.js';
 import { dropDeadStores, lifetimes, planMemory } from '../../src/schedule/memory.js';
+import { arenaBytesOf, divideBuffers } from '../../src/schedule/schedule.js';
 import { trainingStep } from '../../src/train/step-program.js';
 
-/** Elements of the arena, and of the temporaries alive at the step where they are most. */
-function memory(program: Program): { arena: number; bound: number } {
+/** Elements of an arena, and of its temporaries alive at the step where they are most. */
+function memory(program: Program, dtype: 'float' | 'half'): { arena: number; bound: number } {
   const { steps: lowered, allocations } = lower(distribute(program));
   const steps = dropDeadStores(lowered, allocations);
-  const spans = [...lifetimes(steps, allocations)];
+  const spans = [...lifetimes(steps, allocations)].filter(([id]) => allocations[id]!.dtype === dtype);
   const alive = steps.map((_, i) =>
     spans.reduce((sum, [id, { from, to }]) => sum + (from <= i && i <= to ? allocations[id]!.length : 0), 0),
   );
-  return { arena: planMemory(steps, allocations).buffers[0]!.length, bound: Math.max(...alive) };
+  const { arenas } = divideBuffers(planMemory(steps, allocations).buffers);
+  return { arena: arenas.find((each) => each.dtype === dtype)!.length, bound: Math.max(...alive) };
 }
 
-function holds(program: Program): void {
-  const { arena, bound } = memory(program);
-  console.log(`arena ${arena} elements, bound ${bound}, ratio ${(arena / bound).toFixed(3)}`);
+function holds(program: Program, dtype: 'float' | 'half' = 'float'): void {
+  const { arena, bound } = memory(program, dtype);
+  console.log(`arena ${arena} ${dtype}s, bound ${bound}, ratio ${(arena / bound).toFixed(3)}`);
   expect(arena).toBeGreaterThanOrEqual(bound);
   expect(arena).toBeLessThanOrEqual(1.15 * bound);
 }
@@ -33,11 +37,19 @@ function holds(program: Program): void {
 it.each(WORKLOADS)('a training step of $name', ({ batch, unroll, vocabulary, hidden, layers }) => {
   for (const cell of ['lstm', 'gru', 'augmented-lstm']) {
     const model = new LanguageModel({ cell, vocabulary, hidden, layers, embedding: 'one-hot' });
-    holds(
-      trainingStep(model, {
-        ...{ batch, unroll, optimizer: adam(), clip: 1, dropout: 0, ringLength: 16 },
-      }),
-    );
+    const step = trainingStep(model, {
+      ...{ batch, unroll, optimizer: adam(), clip: 1, dropout: 0, ringLength: 16 },
+    });
+    holds(step);
+    const mixed = mixedPrecision(distribute(step));
+    for (const dtype of ['float', 'half'] as const) holds(mixed, dtype);
+    const [plain, halved] = [step, mixed].map((program) => arenaBytesOf(schedule(program), true)) as [
+      number,
+      number,
+    ];
+    console.log(`${cell}: ${plain} bytes in float32, ${halved} in mixed precision`);
+    // In the smallest one parameters are most of it.
+    if (hidden >= 64) expect(halved).toBeLessThan(0.75 * plain);
   }
 });
 

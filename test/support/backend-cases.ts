@@ -5,8 +5,15 @@
 import fc from 'fast-check';
 import type { Backend, Executable, Numbers } from '../../src/backend/backend.js';
 import { interpret } from '../../src/backend/cpu/interpret.js';
+import { CounterRandom } from '../../src/data/random.js';
+import { batchInputs } from '../../src/model/batch-inputs.js';
+import { LanguageModel } from '../../src/model/language-model.js';
+import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
+import { halfOfBits, roundToHalf } from '../../src/program/half.js';
+import { mixedPrecision } from '../../src/program/mixed-precision.js';
 import { float, int, type Program } from '../../src/program/program.js';
+import { distribute } from '../../src/schedule/distribute.js';
 import type { Schedule } from '../../src/schedule/schedule.js';
 import { withDerivatives } from './derivatives.js';
 import { learnsATinyText } from './learning.js';
@@ -38,6 +45,8 @@ export const backendCases: readonly BackendCase[] = [
     run: (backend: Backend) => agreesWithFloat64(backend, withDerivatives(given)),
   })),
   { name: 'ids out of range', run: staysInside },
+  { name: 'rounding to halves', run: roundsToHalves },
+  { name: 'an LSTM in mixed precision', run: agreesInMixedPrecision },
   { name: 'an LSTM learns a tiny text', run: learnsATinyText },
 ];
 
@@ -51,11 +60,12 @@ async function agreesWithFloat64(backend: Backend, program: Program): Promise<st
 function compare(
   actual: Readonly<Record<string, ArrayLike<number>>>,
   wanted: Readonly<Record<string, ArrayLike<number>>>,
+  tolerance = TOLERANCE,
 ): string {
   let worst = 0;
   for (const [name, data] of Object.entries(wanted))
-    worst = Math.max(worst, expectClose(actual[name]!, data, TOLERANCE, name));
-  return `largest error ${worst.toExponential(1)} of ${TOLERANCE}`;
+    worst = Math.max(worst, expectClose(actual[name]!, data, tolerance, name));
+  return `largest error ${worst.toExponential(1)} of ${tolerance}`;
 }
 
 /** The outputs of a program by name. */
@@ -104,6 +114,56 @@ async function staysInside(backend: Backend): Promise<string> {
   for (const outputs of [actual, wanted] as Record<string, ArrayLike<number>>[])
     for (const name of ['loss', 'gradient']) outputs[name] = lost(outputs[name]!);
   return compare(actual, wanted);
+}
+
+/** All halves, what lies half way between them and beside that, and what is no number, each with both signs. */
+async function roundsToHalves(backend: Backend): Promise<string> {
+  const halves = Array.from({ length: 0x7c01 }, (_, bits) => halfOfBits(bits));
+  halves[0x7c00] = 2 ** 16;
+  const between = halves.slice(1).flatMap((half, i) => {
+    const middle = (halves[i]! + half) / 2;
+    return [middle * (1 - 2 ** -23), middle, middle * (1 + 2 ** -23)];
+  });
+  const positive = [...halves, ...between, 1e-30, 1e30, Number.POSITIVE_INFINITY, Number.NaN];
+  const x = Float64Array.from([...positive, ...positive.map((each) => -each)], Math.fround);
+  const b = new Builder();
+  const given = b.input('halves', { dtype: 'half', shape: [x.length] });
+  const rounded = b.call('half', b.input('x', float(x.length)));
+  const program = b.build({ rounded, widened: b.mul(given, b.constant(1 / 3)) });
+  const found = await runOnce(backend, program, { x, halves: x });
+  x.forEach((each, i) => {
+    const half = roundToHalf(each);
+    if (!Object.is(found.rounded![i], half))
+      throw new Error(`${each} became ${found.rounded![i]}, not ${half}`);
+    const third = Math.fround(half * Math.fround(1 / 3));
+    const wide = found.widened![i]!;
+    // A product may be off by a unit in the last place, and one below 2^-126 may be 0.
+    if (
+      Number.isFinite(third) ? Math.abs(wide - third) > Math.abs(third) * 2 ** -22 : !Object.is(wide, third)
+    )
+      throw new Error(`a third of ${half} is ${wide}, not ${third}`);
+  });
+  return `${x.length} numbers`;
+}
+
+/** Relative to the largest element: where float32 rounds to the other half than float64, by 2^-11 of what is rounded. */
+const MIXED_TOLERANCE = 1e-3;
+
+async function agreesInMixedPrecision(backend: Backend): Promise<string> {
+  const on = new Builder();
+  const model = new LanguageModel({ cell: 'lstm', vocabulary: 7, hidden: 20, layers: 2, embedding: 6 });
+  const theta = on.input('theta', float(model.parameters.size));
+  const batch = batchInputs(on, model, { steps: 9, samples: 5 });
+  const { loss, state } = model.forward(on, { theta, ...batch });
+  const [slope] = gradient(on, loss, [theta]);
+  const program = mixedPrecision(distribute(on.build({ loss, gradient: slope!, h: state.h!, c: state.c! })));
+  const inputs = {
+    ...randomInputs(program, 4, (_, { shape }) =>
+      Array.from({ length: shape[0]! * shape[1]! }, (_, i) => (i * 3) % 7),
+    ),
+    theta: model.parameters.initial(new CounterRandom(2, 3)),
+  };
+  return compare(await runOnce(backend, program, inputs), interpret(program, inputs), MIXED_TOLERANCE);
 }
 
 async function multiplies(backend: ScheduledBackend): Promise<string> {

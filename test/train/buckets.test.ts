@@ -54,11 +54,13 @@ class Counting implements Backend {
   readonly name;
   readonly description;
   readonly capacity;
+  readonly halves;
 
   constructor(readonly inner: Backend) {
     this.name = inner.name;
     this.description = inner.description;
     this.capacity = inner.capacity;
+    this.halves = inner.halves;
   }
 
   tensor(...type: Parameters<Backend['tensor']>) {

@@ -1,7 +1,7 @@
 /** A schedule as a WebAssembly module: functions for its stages, called in order, in loops over time. */
 import type { BufferSpec } from '../../../kernels/stage.js';
 import { KronogradError } from '../../errors.js';
-import type { LabelledStage, Schedule } from '../../schedule/schedule.js';
+import { divideBuffers, type LabelledStage, type Schedule } from '../../schedule/schedule.js';
 import type { Executable, Tensor } from '../backend.js';
 import type { Step } from './member.js';
 import type { Block, Memory } from './memory.js';
@@ -56,14 +56,14 @@ export class CpuExecutable implements Executable {
   readonly arenaBytes: number;
   readonly dispatches: number;
   readonly #memory: Memory;
-  readonly #buffers: readonly BufferSpec[];
+  readonly #buffers: ReturnType<typeof divideBuffers>;
   readonly #module: LoadedModule;
-  /** Arena, packed operands, and the scratch memory of each thread; null once disposed of. */
+  /** Packed operands, the scratch memory of each thread, and the arenas; null once disposed of. */
   #blocks: readonly Block[] | null;
 
   private constructor(memory: Memory, schedule: Schedule, module: LoadedModule, blocks: readonly Block[]) {
     this.#memory = memory;
-    this.#buffers = schedule.buffers;
+    this.#buffers = divideBuffers(schedule.buffers);
     this.#module = module;
     this.#blocks = blocks;
     this.arenaBytes = blocks.reduce((sum, { length }) => sum + length, 0);
@@ -74,7 +74,8 @@ export class CpuExecutable implements Executable {
   static async compile(schedule: Schedule, memory: Memory, team: Team): Promise<CpuExecutable> {
     memory.requireAddressable(schedule.buffers.reduce((sum, { length }) => sum + 4 * length, 0));
     const { bytes, globals, steps, scratchBytes, packedBytes } = generate(schedule, memory.shared);
-    const sizes = [4 * schedule.buffers[0]!.length, packedBytes, ...Array(team.size).fill(scratchBytes)];
+    const arenas = divideBuffers(schedule.buffers).arenas.map(({ length }) => 4 * length);
+    const sizes = [packedBytes, ...Array(team.size).fill(scratchBytes), ...arenas];
     const blocks: Block[] = [];
     try {
       for (const size of sizes) blocks.push(memory.allocate(size));
@@ -91,9 +92,11 @@ export class CpuExecutable implements Executable {
       const fix = 'dispose of executables only after their last run';
       throw new KronogradError('OPTION', 'an executable is run after it was disposed of', { fix });
     }
-    const [arena, packed, ...scratch] = this.#blocks.map(({ address }) => address);
-    const bound = this.#buffers.slice(1).map((buffer) => this.#bound(buffer, tensors).address);
-    this.#module.run(scratch.map((own) => [arena!, ...bound, own, packed!]));
+    const { arenas, named } = this.#buffers;
+    const [packed, ...rest] = this.#blocks.map(({ address }) => address);
+    const scratch = rest.splice(0, rest.length - arenas.length);
+    const bound = named.map((buffer) => this.#bound(buffer, tensors).address);
+    this.#module.run(scratch.map((own) => [...rest, ...bound, own, packed!]));
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,6 @@
 /** The oracle behind the backends' interface: slow, exact, and with nothing of the scheduler in it. */
 import { KronogradError } from '../../errors.js';
+import { roundToHalf } from '../../program/half.js';
 import { type Program, sameShape, sizeOf, type Type, typeText } from '../../program/program.js';
 import type { Backend, Executable, Numbers, Tensor } from '../backend.js';
 import { type Data, interpret } from './interpret.js';
@@ -17,7 +18,7 @@ class Float64Tensor implements Tensor {
       throw new KronogradError('SHAPE', `${data.length} numbers for ${typeText(this.type)}`, {
         where: 'write',
       });
-    this.data.set(data);
+    this.data.set(this.type.dtype === 'half' ? Float64Array.from(data, roundToHalf) : data);
   }
 
   async read(): Promise<Numbers> {
@@ -31,6 +32,7 @@ export class Float64Backend implements Backend {
   readonly name = 'cpu-float64';
   readonly description = 'CPU, interpreted, float64';
   readonly capacity = { buffer: Number.POSITIVE_INFINITY, total: Number.POSITIVE_INFINITY };
+  readonly halves = false;
 
   /** @param round what every result goes through: Math.fround shows what float32 alone would do. */
   constructor(private readonly round: ((x: number) => number) | null = null) {}

@@ -1,5 +1,6 @@
 /** Tensors in the memory of the float32 CPU backend. */
 import { KronogradError } from '../../errors.js';
+import { roundToHalf } from '../../program/half.js';
 import type { Type } from '../../program/program.js';
 import type { Numbers, Tensor } from '../backend.js';
 import type { Block, Memory } from './memory.js';
@@ -45,7 +46,7 @@ export class CpuTensor implements Tensor {
         fix: 'give as many numbers as the tensor has elements',
       });
     }
-    elements.set(data);
+    elements.set(this.type.dtype === 'half' ? Float32Array.from(data, roundToHalf) : data);
   }
 
   read(): Promise<Numbers> {

@@ -21,8 +21,9 @@ const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16', SUBGROUP_M
  */
 const software = { parallelInvocations: 16, coreInvocations: 8, dispatchCost: 700 };
 
-/** Elements are 4 bytes; a buffer is a multiple of 16 so that it can be bound as vec4. */
-export const bytesOf = (elements: number): number => Math.max(16, Math.ceil(elements / 4) * 16);
+/** Of a buffer, a multiple of 16 so that it can be bound as vec4. */
+export const bytesOf = (elements: number, each = 4): number =>
+  Math.max(16, Math.ceil((each * elements) / 16) * 16);
 
 /** For what was given up and is asked for all the same. */
 export const usedAfterDisposal = (what: string): KronogradError =>

@@ -1,11 +1,12 @@
-/** A schedule on a device: pipelines, arena, and one submit for each run. */
+/** A schedule on a device: pipelines, arenas, and one submit for each run. */
 import { describeTask } from '../../../kernels/describe.js';
 import { generateKernel, type Kernel } from '../../../kernels/index.js';
 import type { KernelLimits } from '../../../kernels/kernel.js';
-import type { BufferSpec } from '../../../kernels/stage.js';
+import { type BufferSpec, elementBytes } from '../../../kernels/stage.js';
 import { startsOf } from '../../../kernels/task.js';
 import { KronogradError } from '../../errors.js';
 import type { ComposedSchedule, LabelledTask } from '../../schedule/compose.js';
+import { divideBuffers } from '../../schedule/schedule.js';
 import type { Executable, Tensor } from '../backend.js';
 import { bytesOf, type Device, usedAfterDisposal } from './device.js';
 import type { Pipeline, Pipelines } from './pipelines.js';
@@ -55,7 +56,9 @@ export class WebGpuExecutable implements Executable {
   readonly #buffers: readonly BufferSpec[];
   /** Every dispatch of a run in order, loops unrolled. */
   readonly #sequence: readonly { task: PreparedTask; time: number }[];
-  readonly #arena: GPUBuffer;
+  /** Those of the buffers that are bound by name. */
+  readonly #named: readonly BufferSpec[];
+  readonly #arenas: readonly GPUBuffer[];
   readonly #times: GPUBuffer;
   readonly #sets = new Map<string, readonly Dispatch[]>();
   readonly #tensorIds = new WeakMap<WebGpuTensor, number>();
@@ -81,14 +84,19 @@ export class WebGpuExecutable implements Executable {
       ).flat();
     });
     this.dispatches = this.#sequence.length;
-    this.arenaBytes = bytesOf(schedule.buffers[0]!.length);
     this.#times = device.times(1 + this.#sequence.reduce((last, { time }) => Math.max(last, time), 0));
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    this.#arena = device.allocate(this.arenaBytes, usage, 'the arena');
+    const { arenas, named } = divideBuffers(schedule.buffers);
+    this.#named = named;
+    this.#arenas = arenas.map((spec) => {
+      const bytes = bytesOf(spec.length, elementBytes(spec, device.kernelLimits.halves));
+      return device.allocate(bytes, usage, `the ${spec.name}`);
+    });
+    this.arenaBytes = this.#arenas.reduce((sum, { size }) => sum + size, 0);
   }
 
   /**
-   * Generates and compiles all kernels, and allocates the arena.
+   * Generates and compiles all kernels, and allocates the arenas.
    * @param limits what the kernels are generated for; those that the schedule was composed for.
    * @throws KronogradError KERNEL for a shader that does not compile, MEMORY for an arena that does not fit.
    */
@@ -114,7 +122,7 @@ export class WebGpuExecutable implements Executable {
   run(tensors: Readonly<Record<string, Tensor>>): void {
     this.#device.check();
     if (this.#disposed) throw usedAfterDisposal('an executable');
-    const bound = this.#buffers.slice(1).map((spec) => this.#tensor(spec, tensors[spec.name]));
+    const bound = this.#named.map((spec) => this.#tensor(spec, tensors[spec.name]));
     const key = bound.map((tensor) => this.#idOf(tensor)).join();
     const known = this.#sets.get(key);
     if (known !== undefined) {
@@ -135,7 +143,7 @@ export class WebGpuExecutable implements Executable {
     const device = this.#device;
     if (!hasTimestamps(device)) return null;
     device.check();
-    const bound = this.#buffers.slice(1).map((spec) => this.#tensor(spec, tensors[spec.name]));
+    const bound = this.#named.map((spec) => this.#tensor(spec, tensors[spec.name]));
     const dispatches = this.#bind(bound.map(({ buffer }) => buffer));
     const times = new Map<string, number>();
     const most = 2048; // a query set holds 4096 timestamps, two for each dispatch
@@ -190,7 +198,7 @@ export class WebGpuExecutable implements Executable {
   /** The dispatches over the given buffers. Bind groups are shared by tasks with the same layout and buffers. */
   #bind(tensors: readonly GPUBuffer[]): Dispatch[] {
     const { gpu, timeStride } = this.#device;
-    const buffers = [this.#arena, ...tensors];
+    const buffers = [...this.#arenas, ...tensors];
     const groups = new Map<GPUBindGroupLayout, Map<string, GPUBindGroup>>();
     const groupOf = ({ layout, kernel }: PreparedTask): GPUBindGroup => {
       let ofLayout = groups.get(layout);
@@ -283,6 +291,6 @@ export class WebGpuExecutable implements Executable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#sets.clear();
-    this.#device.release(this.#arena);
+    for (const arena of this.#arenas) this.#device.release(arena);
   }
 }

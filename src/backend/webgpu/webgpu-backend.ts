@@ -63,6 +63,10 @@ export class WebGpuBackend implements Backend {
     return { buffer: this.device.largestBuffer, total: Number.POSITIVE_INFINITY };
   }
 
+  get halves(): boolean {
+    return this.device.kernelLimits.halves;
+  }
+
   tensor(type: Type): WebGpuTensor {
     return new WebGpuTensor(this.device, type);
   }

@@ -104,6 +104,18 @@ function softplus(f: FunctionBuilder, x: Expression): Expression {
   return add(pmax(x, number(0)), log1p(f, e, 8));
 }
 
+/** The nearest 16-bit float, ties to even, from 65520 on infinite. */
+function half(f: FunctionBuilder, x: Expression): Expression {
+  const size = f.let('v128', f32x4.abs(x));
+  // A number whose neighbours are as far apart as the halves about x, at least 2^-24: what is added to it rounds so.
+  const exponent = v128.and(f32x4.max(size, number(2 ** -14)), i32x4.constant(0x7f800000));
+  const anchor = f.let('v128', mul(exponent, number(1.5 * 2 ** 13)));
+  const rounded = f.let('v128', sub(add(size, anchor), anchor));
+  const infinite = v128.select(f32x4.less(rounded, number(65536)), rounded, number(Infinity));
+  const magnitude = v128.select(f32x4.equal(x, x), infinite, x);
+  return v128.or(magnitude, v128.and(x, number(-0)));
+}
+
 /** A predicate as a float: 1 or 0. */
 const indicator = (mask: Expression): Expression => v128.and(mask, number(1));
 
@@ -125,6 +137,7 @@ const vectorFunctions: Record<FunctionName, (f: FunctionBuilder, ...x: Expressio
   greater: (_, x, y) => indicator(f32x4.greater(x!, y!)),
   equal: (_, x, y) => indicator(f32x4.equal(x!, y!)),
   select: (_, c, x, y) => v128.select(f32x4.notEqual(c!, number(0)), x!, y!),
+  half: (f, x) => half(f, x!),
 };
 
 /**
