@@ -4,6 +4,7 @@ import { collapseAxes, product, unravel } from './affine.js';
 import type { Bindings } from './bindings.js';
 import { type Body, type Share, tiling } from './body.js';
 import type { KernelLimits } from './kernel.js';
+import { overLanes } from './lanes.js';
 import { quadsAlong, wholeQuads } from './quads.js';
 import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
 import type { Affine, ReduceStage } from './stage.js';
@@ -102,10 +103,14 @@ export function reduceBody(
     share === undefined
       ? split(extent, alone, parallelInvocations)
       : splitShared({ ...extent, kept: ofTile }, parallelInvocations, share);
+  const threads = outputs * lanes;
+  const sum = keptEach === 4 ? 'vec4<f32>' : 'f32';
+  const { text, extensions } = overLanes({ threads, lanes }, limits, { sum });
   return {
-    threads: outputs * lanes,
+    threads,
     groups: tiles * Math.ceil(ofTile / outputs),
     quads: wholeQuads(wanted, keptIsContiguous),
+    extensions,
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,
@@ -115,8 +120,8 @@ export function reduceBody(
           `const OUTPUTS = ${outputs};`,
           `const LANES = ${lanes};`,
           `alias Value = ${byQuads ? 'vec4<f32>' : 'f32'};`,
-          `alias Sum = ${keptEach === 4 ? 'vec4<f32>' : 'f32'};`,
         ],
+        lanes: text,
         value: [
           'fn value(output: i32, element: i32) -> Value {',
           ...[...outputPlaces, ...elementPlaces, ...statements, `return s${stage.value};`].map(
@@ -127,8 +132,8 @@ export function reduceBody(
         place: keptIsContiguous
           ? ['let lane = thread / OUTPUTS;', 'let slot = thread % OUTPUTS;']
           : ['let lane = thread % LANES;', 'let slot = thread / LANES;'],
-        partial: [
-          `partial[slot * LANES + lane] = ${reducedEach === 4 ? 'own.x + own.y + own.z + own.w' : 'own'};`,
+        sum: [
+          `let sum = row_sum(${reducedEach === 4 ? 'own.x + own.y + own.z + own.w' : 'own'}, slot * LANES + lane);`,
         ],
         stores: [...outputPlaces, ...stored],
       }),

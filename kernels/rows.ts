@@ -4,6 +4,7 @@ import { collapseAxes, product, unravel } from './affine.js';
 import type { Bindings } from './bindings.js';
 import type { Body, Share } from './body.js';
 import type { KernelLimits } from './kernel.js';
+import { overLanes } from './lanes.js';
 import { type Phase, phasesOf } from './phases.js';
 import { indicesOf, mapIndices, scalarStatements } from './scalars.js';
 import { splitRows } from './softmax.js';
@@ -67,7 +68,10 @@ export function rowsBody(stage: RowsStage, bindings: Bindings, limits: KernelLim
         ...store(stored, 'j'),
       ].map((line) => `  ${line}`),
       '}',
-      ...sums.map(({ sum }) => `let sum${sum} = row_sum(own${sum}, thread);`),
+      ...sums.flatMap(({ sum }, k) => [
+        ...(n + k === 0 ? [] : ['workgroupBarrier();']),
+        `let sum${sum} = row_sum(own${sum}, thread);`,
+      ]),
     ];
   });
   const once = [
@@ -78,13 +82,16 @@ export function rowsBody(stage: RowsStage, bindings: Bindings, limits: KernelLim
     ),
     ...store(perRow, '0'),
   ];
+  const { text, extensions } = overLanes({ threads, lanes }, limits, { sum: 'f32' });
   return {
     threads,
     groups,
+    extensions,
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,
         constants,
+        lanes: text,
         phases: [
           ...places,
           ...phases.flatMap(({ keeps }) => keeps.map((kept) => `var kept${kept}: array<f32, COLUMNS_EACH>;`)),

@@ -10,8 +10,8 @@ const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
   pointwise: 0,
   rows: 4,
   reduce: 16,
-  softmax: 4,
-  softmaxCrossEntropy: 16,
+  softmax: 8,
+  softmaxCrossEntropy: 20,
   scatterAdd: 16,
 };
 

@@ -3,6 +3,7 @@ import source from '../shaders/softmax.wgsl';
 import type { Bindings } from './bindings.js';
 import { type Body, type Share, tiling } from './body.js';
 import type { KernelLimits } from './kernel.js';
+import { overLanes } from './lanes.js';
 import type { SoftmaxStage } from './stage.js';
 import { fillTemplate } from './template.js';
 import { powerOfTwoFrom } from './workgroups.js';
@@ -49,14 +50,17 @@ export function softmaxBody(
   const axes = ['i', 'j'];
   const load = bindings.load(stage.input, axes);
   const store = bindings.store(stage.output, axes, 'p');
-  const { threads, groups, constants } = splitRows(stage.rows, stage.columns, limits, share);
+  const { lanes, threads, groups, constants } = splitRows(stage.rows, stage.columns, limits, share);
+  const { text, extensions } = overLanes({ threads, lanes }, limits, { max: 'f32', sum: 'f32' });
   return {
     threads,
     groups,
+    extensions,
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,
         constants,
+        lanes: text,
         input: ['fn input(i: i32, j: i32) -> f32 {', `  return ${load};`, '}'],
         output: [store],
       }),

@@ -3,6 +3,7 @@ import source from '../shaders/softmax_cross_entropy.wgsl';
 import type { Bindings } from './bindings.js';
 import type { Body, Share } from './body.js';
 import type { KernelLimits } from './kernel.js';
+import { overLanes } from './lanes.js';
 import { splitRows } from './softmax.js';
 import type { SoftmaxCrossEntropyStage } from './stage.js';
 import { fillTemplate } from './template.js';
@@ -34,14 +35,18 @@ export function softmaxCrossEntropyBody(
   ];
   const lossStore = loss === null ? [] : [bindings.store(loss, ['i'], 'loss')];
   const gradientStore = gradient === null ? [] : [bindings.store(gradient, ['i', 'j'], 'gradient')];
-  const { threads, groups, constants } = splitRows(stage.rows, stage.columns, limits, share);
+  const { lanes, threads, groups, constants } = splitRows(stage.rows, stage.columns, limits, share);
+  const types = { max: 'f32', sum: 'vec3<f32>' };
+  const { text, extensions } = overLanes({ threads, lanes }, limits, types);
   return {
     threads,
     groups,
+    extensions,
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,
         constants,
+        lanes: text,
         operands,
         unknown: byClass ? unknownClass : [],
         loss: lossStore,

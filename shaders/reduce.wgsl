@@ -2,10 +2,10 @@
 //
 //   y(o) = sum_e f(x(o, e))        o over the kept axes, e over the reduced ones
 //
-// A workgroup has OUTPUTS x LANES invocations. Lane l of an output adds up e = l, l + LANES, ... and a tree in
-// workgroup memory adds up the lanes (M. Harris, "Optimizing parallel reduction in CUDA", 2007). What it adds at a time
-// is an element, or a vec4 where memory allows: four neighbouring outputs, or four neighbouring elements of one.
-// Neighbouring invocations are neighbouring lanes when the reduced axis is contiguous, else neighbouring outputs.
+// A workgroup has OUTPUTS x LANES invocations. Lane l of an output adds up e = l, l + LANES, ...; lanes.wgsl says how
+// lanes are joined. What is added at a time is an element, or a vec4 where memory allows: four neighbouring outputs, or
+// four neighbouring elements of one. Neighbouring invocations are neighbouring lanes when the reduced axis is contiguous,
+// else neighbouring outputs.
 //
 // As it stands: row sums of a [32, 64] matrix. Bindings: the buffers of the stage in the order of their first use;
 // then, inside a loop over time, a uniform { t }.
@@ -21,7 +21,6 @@ const REDUCED = 64;
 const OUTPUTS = 4;
 const LANES = 16;
 alias Value = f32;
-alias Sum = f32;
 //#end constants
 const THREADS = OUTPUTS * LANES;
 
@@ -35,7 +34,19 @@ fn value(output: i32, element: i32) -> Value {
 }
 //#end value
 
-var<workgroup> partial: array<Sum, THREADS>;
+//#begin lanes
+var<workgroup> items_sum: array<f32, THREADS>;
+fn row_sum(own: f32, place: i32) -> f32 {
+  items_sum[place] = own;
+  workgroupBarrier();
+  let first = place - place % LANES;
+  var joined = items_sum[first];
+  for (var lane = 1; lane < LANES; lane++) {
+    joined += items_sum[first + lane];
+  }
+  return joined;
+}
+//#end lanes
 
 fn run(workgroup: i32, thread: i32) {
   //#begin place
@@ -50,17 +61,10 @@ fn run(workgroup: i32, thread: i32) {
       own += value(output, element);
     }
   }
-  //#begin partial
-  partial[slot * LANES + lane] = own;
-  //#end partial
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[slot * LANES + lane] += partial[slot * LANES + lane + half];
-    }
-  }
+  //#begin sum
+  let sum = row_sum(own, slot * LANES + lane);
+  //#end sum
   if (lane == 0 && output < KEPT) {
-    let sum = partial[slot * LANES];
     //#begin stores
     b1[output] = sum;
     //#end stores

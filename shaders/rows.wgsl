@@ -26,23 +26,19 @@ const COLUMNS_EACH = (COLUMNS + LANES - 1) / LANES;
 //#begin functions
 //#end functions
 
-var<workgroup> partial: array<f32, THREADS>;
-
-// The sum over the lanes of a row (M. Harris, "Optimizing parallel reduction in CUDA", 2007), for all of them.
-fn row_sum(own: f32, thread: i32) -> f32 {
-  let lane = thread % LANES;
-  partial[thread] = own;
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[thread] += partial[thread + half];
-    }
+//#begin lanes
+var<workgroup> items_sum: array<f32, THREADS>;
+fn row_sum(own: f32, place: i32) -> f32 {
+  items_sum[place] = own;
+  workgroupBarrier();
+  let first = place - place % LANES;
+  var joined = items_sum[first];
+  for (var lane = 1; lane < LANES; lane++) {
+    joined += items_sum[first + lane];
   }
-  workgroupBarrier();
-  let sum = partial[thread - lane];
-  workgroupBarrier();
-  return sum;
+  return joined;
 }
+//#end lanes
 
 fn run(workgroup: i32, thread: i32) {
   let lane = thread % LANES;
@@ -73,6 +69,7 @@ fn run(workgroup: i32, thread: i32) {
     kept5[k] = s5;
     own7 += s6;
   }
+  workgroupBarrier();
   let sum7 = row_sum(own7, thread);
   for (var k = 0; k < COLUMNS_EACH; k += 1) {
     let j = lane + LANES * k;

@@ -31,7 +31,30 @@ fn exponential(x: f32) -> f32 {
 }
 //#end functions
 
-var<workgroup> partial: array<f32, THREADS>;
+//#begin lanes
+var<workgroup> items_max: array<f32, THREADS>;
+fn row_max(own: f32, place: i32) -> f32 {
+  items_max[place] = own;
+  workgroupBarrier();
+  let first = place - place % LANES;
+  var joined = items_max[first];
+  for (var lane = 1; lane < LANES; lane++) {
+    joined = max(joined, items_max[first + lane]);
+  }
+  return joined;
+}
+var<workgroup> items_sum: array<f32, THREADS>;
+fn row_sum(own: f32, place: i32) -> f32 {
+  items_sum[place] = own;
+  workgroupBarrier();
+  let first = place - place % LANES;
+  var joined = items_sum[first];
+  for (var lane = 1; lane < LANES; lane++) {
+    joined += items_sum[first + lane];
+  }
+  return joined;
+}
+//#end lanes
 
 //#begin input
 fn input(i: i32, j: i32) -> f32 {
@@ -41,39 +64,20 @@ fn input(i: i32, j: i32) -> f32 {
 
 fn run(workgroup: i32, thread: i32) {
   let lane = thread % LANES;
-  let slot = thread / LANES;
-  let i = workgroup * ROWS_PER_GROUP + slot;
+  let i = workgroup * ROWS_PER_GROUP + thread / LANES;
   let first = select(COLUMNS, lane, i < ROWS); // nothing to do beyond the last row
-  let own = slot * LANES + lane;
 
   var largest = LOWEST;
   for (var j = first; j < COLUMNS; j += LANES) {
     largest = max(largest, input(i, j));
   }
-  partial[own] = largest;
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[own] = max(partial[own], partial[own + half]);
-    }
-  }
-  workgroupBarrier();
-  largest = partial[slot * LANES];
-  workgroupBarrier();
+  largest = row_max(largest, thread);
 
   var sum = 0f;
   for (var j = first; j < COLUMNS; j += LANES) {
     sum += exponential(input(i, j) - largest);
   }
-  partial[own] = sum;
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[own] += partial[own + half];
-    }
-  }
-  workgroupBarrier();
-  sum = partial[slot * LANES];
+  sum = row_sum(sum, thread);
 
   for (var j = first; j < COLUMNS; j += LANES) {
     let p = exponential(input(i, j) - largest) / sum;

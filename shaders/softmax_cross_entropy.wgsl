@@ -44,23 +44,30 @@ fn logarithm(x: f32) -> f32 {
 }
 //#end functions
 
-// Of each lane: the sum of exp(z), of t z, and of t.
-struct Sums {
-  exponentials: f32,
-  target_logit: f32,
-  target_sum: f32,
+//#begin lanes
+var<workgroup> items_max: array<f32, THREADS>;
+fn row_max(own: f32, place: i32) -> f32 {
+  items_max[place] = own;
+  workgroupBarrier();
+  let first = place - place % LANES;
+  var joined = items_max[first];
+  for (var lane = 1; lane < LANES; lane++) {
+    joined = max(joined, items_max[first + lane]);
+  }
+  return joined;
 }
-
-var<workgroup> partial_max: array<f32, THREADS>;
-var<workgroup> partial_sums: array<Sums, THREADS>;
-
-fn combine(x: Sums, y: Sums) -> Sums {
-  return Sums(
-    x.exponentials + y.exponentials,
-    x.target_logit + y.target_logit,
-    x.target_sum + y.target_sum,
-  );
+var<workgroup> items_sum: array<vec3<f32>, THREADS>;
+fn row_sum(own: vec3<f32>, place: i32) -> vec3<f32> {
+  items_sum[place] = own;
+  workgroupBarrier();
+  let first = place - place % LANES;
+  var joined = items_sum[first];
+  for (var lane = 1; lane < LANES; lane++) {
+    joined += items_sum[first + lane];
+  }
+  return joined;
 }
+//#end lanes
 
 //#begin operands
 fn logit(i: i32, j: i32) -> f32 {
@@ -79,61 +86,46 @@ fn target_at(i: i32, j: i32, label: i32) -> f32 {
 
 fn run(workgroup: i32, thread: i32) {
   let lane = thread % LANES;
-  let slot = thread / LANES;
-  let i = workgroup * ROWS_PER_GROUP + slot;
+  let i = workgroup * ROWS_PER_GROUP + thread / LANES;
   let first = select(COLUMNS, lane, i < ROWS); // nothing to do beyond the last row
-  let own = slot * LANES + lane;
   let label = row_class(min(i, ROWS - 1));
 
   var largest = LOWEST;
   for (var j = first; j < COLUMNS; j += LANES) {
     largest = max(largest, logit(i, j));
   }
-  partial_max[own] = largest;
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial_max[own] = max(partial_max[own], partial_max[own + half]);
-    }
-  }
-  workgroupBarrier();
-  largest = partial_max[slot * LANES];
+  largest = row_max(largest, thread);
 
-  var sums = Sums(0f, 0f, 0f);
+  var sums = vec3<f32>(); // of exp(z), of t z, and of t
   for (var j = first; j < COLUMNS; j += LANES) {
     let z = logit(i, j) - largest;
     let t = target_at(i, j, label);
     // t = 0 contributes nothing even where z is minus infinity.
-    sums = combine(sums, Sums(exponential(z), select(t * z, 0f, t == 0f), t));
+    sums += vec3(exponential(z), select(t * z, 0f, t == 0f), t);
   }
-  partial_sums[own] = sums;
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial_sums[own] = combine(partial_sums[own], partial_sums[own + half]);
-    }
-  }
-  workgroupBarrier();
-  sums = partial_sums[slot * LANES];
+  sums = row_sum(sums, thread);
+  let exponentials = sums.x;
+  let target_logit = sums.y;
+  let target_sum = sums.z;
 
   if (i >= ROWS) {
     return;
   }
   let w = row_weight(i);
-  var scale = sums.target_sum;
+  var scale = target_sum;
   //#begin unknown
   if ((label < 0 || label >= COLUMNS) && w != 0f) {
     scale = from_bits(0x7fc00000u);
   }
   //#end unknown
   if (lane == 0) {
-    let loss = w * (scale * logarithm(sums.exponentials) - sums.target_logit);
+    let loss = w * (scale * logarithm(exponentials) - target_logit);
     //#begin loss
     b3[i] = loss;
     //#end loss
   }
   for (var j = first; j < COLUMNS; j += LANES) {
-    let p = exponential(logit(i, j) - largest) / sums.exponentials;
+    let p = exponential(logit(i, j) - largest) / exponentials;
     let gradient = w * (scale * p - target_at(i, j, label));
     //#begin gradient
     b4[64 * i + j] = gradient;

@@ -1,13 +1,14 @@
 /** The kernels that work along an axis: reduce, rows, softmax, softmax cross-entropy, scatter-add. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { generateKernel } from '../../kernels/index.js';
+import { defaultLimits, generateKernel, type KernelLimits } from '../../kernels/index.js';
 import type {
   ReduceStage,
   Ref,
   ScatterAddStage,
   SoftmaxCrossEntropyStage,
   SoftmaxStage,
+  Stage,
 } from '../../kernels/stage.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
 import { normalisedRows } from '../support/row-stages.js';
@@ -36,202 +37,221 @@ const ref = (buffer: number, strides: readonly number[], offset = 0): Ref => ({
 const zeros = (length: number) => new Array<number>(length).fill(0);
 const awkward = fc.constantFrom(1, 2, 3, 5, 7, 16, 31, 33, 64, 100, 257, 300);
 
-describe('reduce', () => {
-  /** y(o) = sum over e of x(o, e)^2, x in either order; y written twice. */
-  function squares(kept: number, reduced: number, transposed: boolean) {
-    const x = ref(1, transposed ? [1, kept] : [reduced, 1]);
-    const stage: ReduceStage = {
-      ...{ kind: 'reduce', kept: [kept], reduced: [reduced], value: 1 },
-      scalars: [
-        { kind: 'load', ref: x, gather: null },
-        { kind: 'call', fn: 'mul', args: [0, 0] },
-      ],
-      stores: [ref(2, [1]), ref(0, [2], 1)],
-    };
-    const buffers: Buffer[] = [
-      floats('arena', zeros(2 * kept)),
-      floats('x', numbers(kept * reduced)),
-      floats('y', zeros(kept)),
-    ];
-    return { stage, buffers };
+const { parallelInvocations, coreInvocations } = defaultLimits;
+const machines: readonly (readonly [string, Partial<KernelLimits>])[] = [
+  ['the device without subgroups', { subgroups: null }],
+  ['a GPU with the subgroups of the device', { parallelInvocations, coreInvocations }],
+];
+
+describe.each(machines)('on %s:', (_, machine) => {
+  let limits: KernelLimits;
+  beforeAll(() => {
+    limits = { ...backend.device.kernelLimits, ...machine };
+  });
+
+  /** Compares with the oracle, and a second run with the first: the same bits. */
+  async function checkTwice(
+    stage: Stage,
+    buffers: readonly Buffer[],
+    options: { tolerance: number; t?: number; scale?: number },
+  ): Promise<void> {
+    const kernel = generateKernel(stage, buffers, limits);
+    const first = await check(backend, stage, buffers, { ...options, kernel });
+    expect(await dispatch(backend, kernel, buffers, options.t)).toEqual(first);
   }
 
-  it('sums along either axis at any size', async () => {
-    await fc.assert(
-      fc.asyncProperty(awkward, awkward, fc.boolean(), async (kept, reduced, transposed) => {
-        const { stage, buffers } = squares(kept, reduced, transposed);
-        await check(backend, stage, buffers, { tolerance: sumTolerance(reduced) });
-      }),
-      { numRuns: 20 },
-    );
+  describe('reduce', () => {
+    /** y(o) = sum over e of x(o, e)^2, x in either order; y written twice. */
+    function squares(kept: number, reduced: number, transposed: boolean) {
+      const x = ref(1, transposed ? [1, kept] : [reduced, 1]);
+      const stage: ReduceStage = {
+        ...{ kind: 'reduce', kept: [kept], reduced: [reduced], value: 1 },
+        scalars: [
+          { kind: 'load', ref: x, gather: null },
+          { kind: 'call', fn: 'mul', args: [0, 0] },
+        ],
+        stores: [ref(2, [1]), ref(0, [2], 1)],
+      };
+      const buffers: Buffer[] = [
+        floats('arena', zeros(2 * kept)),
+        floats('x', numbers(kept * reduced)),
+        floats('y', zeros(kept)),
+      ];
+      return { stage, buffers };
+    }
+
+    it('sums along either axis at any size', async () => {
+      await fc.assert(
+        fc.asyncProperty(awkward, awkward, fc.boolean(), async (kept, reduced, transposed) => {
+          const { stage, buffers } = squares(kept, reduced, transposed);
+          await checkTwice(stage, buffers, { tolerance: sumTolerance(reduced) });
+        }),
+        { numRuns: 20 },
+      );
+    });
+
+    it('sums several axes between kept ones', async () => {
+      const stage: ReduceStage = {
+        ...{ kind: 'reduce', kept: [3, 5], reduced: [4, 7], value: 0 },
+        scalars: [{ kind: 'load', ref: ref(1, [140, 7, 35, 1]), gather: null }],
+        stores: [ref(2, [5, 1])],
+      };
+      const buffers = [floats('arena', [0]), floats('x', numbers(420)), floats('y', zeros(15))];
+      const scale = magnitude(stage, buffers, 2);
+      await checkTwice(stage, buffers, { tolerance: sumTolerance(28), scale });
+    });
+
+    it('sums a long vector to one number', async () => {
+      const { stage, buffers } = squares(1, 100_003, false);
+      await checkTwice(stage, buffers, { tolerance: 2e-6 });
+    });
   });
 
-  it('sums several axes between kept ones', async () => {
-    const stage: ReduceStage = {
-      ...{ kind: 'reduce', kept: [3, 5], reduced: [4, 7], value: 0 },
-      scalars: [{ kind: 'load', ref: ref(1, [140, 7, 35, 1]), gather: null }],
-      stores: [ref(2, [5, 1])],
-    };
-    const buffers = [floats('arena', [0]), floats('x', numbers(420)), floats('y', zeros(15))];
-    const scale = magnitude(stage, buffers, 2);
-    await check(backend, stage, buffers, { tolerance: sumTolerance(28), scale });
+  describe('rows', () => {
+    /** In place or not, of rows or of columns that lie side by side. */
+    function stageOf(rows: number, columns: number, inPlace: boolean, transposed: boolean) {
+      const strides = transposed ? [1, rows] : [columns, 1];
+      const [x, y] = [ref(1, strides), ref(inPlace ? 1 : 2, strides)];
+      const stage = normalisedRows([rows, columns], { x, y, variance: ref(3, [1, 0]) });
+      const buffers = [
+        floats('arena', [0]),
+        floats('x', numbers(rows * columns)),
+        floats('y', zeros(rows * columns)),
+        floats('variance', zeros(rows)),
+      ];
+      return { stage, buffers };
+    }
+
+    it('adds up what earlier sums went into at any size, in place too', async () => {
+      await fc.assert(
+        fc.asyncProperty(awkward, awkward, fc.boolean(), fc.boolean(), async (rows, columns, ...layout) => {
+          const { stage, buffers } = stageOf(rows, columns, ...layout);
+          await checkTwice(stage, buffers, { tolerance: 5e-6 });
+        }),
+        { numRuns: 15 },
+      );
+    });
+
+    it('computes again what rows are too long to keep', async () => {
+      const { stage, buffers } = stageOf(3, 5003, false, false);
+      const { code } = generateKernel(stage, buffers, limits);
+      expect(code).not.toContain('var kept');
+      await checkTwice(stage, buffers, { tolerance: 2e-5 });
+    });
+
+    it('goes through rows of several axes, inside a loop over time', async () => {
+      const time = { stride: 60, shift: 1, ring: 2 };
+      const x = { ...ref(1, [1, 15, 3]), time };
+      const refs = { x, y: ref(0, [20, 5, 1]), variance: ref(2, [1, 3, 0], 2) };
+      const stage = normalisedRows([3, 4, 5], refs);
+      const buffers = [floats('arena', zeros(60)), floats('x', numbers(120)), floats('variance', zeros(14))];
+      await checkTwice(stage, buffers, { tolerance: 5e-6, t: 4 });
+    });
   });
 
-  it('sums a long vector to one number, the same bits every time', async () => {
-    const { stage, buffers } = squares(1, 100_003, false);
-    const first = await check(backend, stage, buffers, { tolerance: 2e-6 });
-    const second = await check(backend, stage, buffers, { tolerance: 2e-6 });
-    expect(second[2]).toEqual(first[2]);
-  });
-});
+  describe('softmax', () => {
+    it('sums to one at any size, in place too', async () => {
+      await fc.assert(
+        fc.asyncProperty(awkward, awkward, fc.boolean(), async (rows, columns, inPlace) => {
+          const stage: SoftmaxStage = {
+            ...{ kind: 'softmax', rows, columns },
+            input: ref(1, [columns, 1]),
+            output: inPlace ? ref(1, [columns, 1]) : ref(2, [1, rows]),
+          };
+          const buffers = [
+            floats('arena', [0]),
+            floats(
+              'x',
+              numbers(rows * columns).map((x) => 30 * x),
+            ),
+            floats('y', zeros(rows * columns)),
+          ];
+          await checkTwice(stage, buffers, { tolerance: 5e-6 });
+        }),
+        { numRuns: 12 },
+      );
+    });
 
-describe('rows', () => {
-  /** In place or not, of rows or of columns that lie side by side. */
-  function stageOf(rows: number, columns: number, inPlace: boolean, transposed: boolean) {
-    const strides = transposed ? [1, rows] : [columns, 1];
-    const [x, y] = [ref(1, strides), ref(inPlace ? 1 : 2, strides)];
-    const stage = normalisedRows([rows, columns], { x, y, variance: ref(3, [1, 0]) });
-    const buffers = [
-      floats('arena', [0]),
-      floats('x', numbers(rows * columns)),
-      floats('y', zeros(rows * columns)),
-      floats('variance', zeros(rows)),
-    ];
-    return { stage, buffers };
-  }
-
-  it('adds up what earlier sums went into at any size, in place too', async () => {
-    await fc.assert(
-      fc.asyncProperty(awkward, awkward, fc.boolean(), fc.boolean(), async (rows, columns, ...layout) => {
-        const { stage, buffers } = stageOf(rows, columns, ...layout);
-        await check(backend, stage, buffers, { tolerance: 5e-6 });
-      }),
-      { numRuns: 15 },
-    );
-  });
-
-  it('computes again what rows are too long to keep, the same bits every time', async () => {
-    const { stage, buffers } = stageOf(3, 5003, false, false);
-    const { code } = generateKernel(stage, buffers);
-    expect(code).not.toContain('var kept');
-    const first = await check(backend, stage, buffers, { tolerance: 2e-5 });
-    expect(await dispatch(backend, generateKernel(stage, buffers), buffers)).toEqual(first);
+    it('is not troubled by large logits', async () => {
+      const stage: SoftmaxStage = {
+        ...{ kind: 'softmax', rows: 2, columns: 3, input: ref(1, [3, 1]), output: ref(1, [3, 1]) },
+      };
+      const huge = floats('x', [1e30, -1e30, 1e30, Number.NEGATIVE_INFINITY, 0, -500]);
+      const buffers = [floats('arena', [0]), huge];
+      const [, y] = await dispatch(backend, generateKernel(stage, buffers, limits), buffers);
+      expect([...y!]).toEqual([0.5, 0, 0.5, 0, 1, 0]);
+    });
   });
 
-  it('goes through rows of several axes, inside a loop over time', async () => {
-    const time = { stride: 60, shift: 1, ring: 2 };
-    const x = { ...ref(1, [1, 15, 3]), time };
-    const refs = { x, y: ref(0, [20, 5, 1]), variance: ref(2, [1, 3, 0], 2) };
-    const stage = normalisedRows([3, 4, 5], refs);
-    const buffers = [floats('arena', zeros(60)), floats('x', numbers(120)), floats('variance', zeros(14))];
-    await check(backend, stage, buffers, { tolerance: 5e-6, t: 4 });
-  });
-});
+  describe('softmax cross-entropy', () => {
+    function stageOf(rows: number, columns: number, kind: 'classes' | 'dense') {
+      const cells = rows * columns;
+      const stage: SoftmaxCrossEntropyStage = {
+        ...{ kind: 'softmaxCrossEntropy', rows, columns },
+        logits: ref(1, [columns, 1]),
+        target: { kind, ref: kind === 'dense' ? ref(2, [columns, 1]) : ref(2, [1]) },
+        weight: ref(3, [1]),
+        loss: ref(4, [1]),
+        gradient: ref(5, [columns, 1]),
+      };
+      const target =
+        kind === 'dense'
+          ? floats('target', numbers(cells, 2).map(Math.abs))
+          : ints(
+              'target',
+              numbers(rows, 2).map((x) => Math.floor(((x + 1) / 2) * columns)),
+            );
+      const buffers = [
+        floats('arena', [0]),
+        floats(
+          'logits',
+          numbers(cells, 1).map((x) => 20 * x),
+        ),
+        target,
+        floats('weight', numbers(rows, 3).map(Math.abs)),
+        floats('loss', zeros(rows)),
+        floats('gradient', zeros(cells)),
+      ];
+      return { stage, buffers };
+    }
 
-describe('softmax', () => {
-  it('sums to one at any size, in place too', async () => {
-    await fc.assert(
-      fc.asyncProperty(awkward, awkward, fc.boolean(), async (rows, columns, inPlace) => {
-        const stage: SoftmaxStage = {
-          ...{ kind: 'softmax', rows, columns },
-          input: ref(1, [columns, 1]),
-          output: inPlace ? ref(1, [columns, 1]) : ref(2, [1, rows]),
-        };
-        const buffers = [
-          floats('arena', [0]),
-          floats(
-            'x',
-            numbers(rows * columns).map((x) => 30 * x),
-          ),
-          floats('y', zeros(rows * columns)),
-        ];
-        await check(backend, stage, buffers, { tolerance: 5e-6 });
-      }),
-      { numRuns: 12 },
-    );
-  });
+    it('agrees for class and dense targets at any size', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          awkward,
+          awkward,
+          fc.constantFrom('classes' as const, 'dense' as const),
+          async (rows, columns, kind) => {
+            const { stage, buffers } = stageOf(rows, columns, kind);
+            await checkTwice(stage, buffers, { tolerance: 5e-6 });
+          },
+        ),
+        { numRuns: 16 },
+      );
+    });
 
-  it('is not troubled by large logits', async () => {
-    const stage: SoftmaxStage = {
-      ...{ kind: 'softmax', rows: 2, columns: 3, input: ref(1, [3, 1]), output: ref(1, [3, 1]) },
-    };
-    const huge = floats('x', [1e30, -1e30, 1e30, Number.NEGATIVE_INFINITY, 0, -500]);
-    const [, y] = await dispatch(backend, generateKernel(stage, [floats('arena', [0]), huge]), [
-      floats('arena', [0]),
-      huge,
-    ]);
-    expect([...y!]).toEqual([0.5, 0, 0.5, 0, 1, 0]);
-  });
-});
+    it('gives the loss or the gradient alone, and the gradient in place of the logits', async () => {
+      const { stage, buffers } = stageOf(9, 20, 'classes');
+      await checkTwice({ ...stage, gradient: null }, buffers, { tolerance: 5e-6 });
+      await checkTwice({ ...stage, loss: null, gradient: stage.logits }, buffers, { tolerance: 5e-6 });
+    });
 
-describe('softmax cross-entropy', () => {
-  function stageOf(rows: number, columns: number, kind: 'classes' | 'dense') {
-    const cells = rows * columns;
-    const stage: SoftmaxCrossEntropyStage = {
-      ...{ kind: 'softmaxCrossEntropy', rows, columns },
-      logits: ref(1, [columns, 1]),
-      target: { kind, ref: kind === 'dense' ? ref(2, [columns, 1]) : ref(2, [1]) },
-      weight: ref(3, [1]),
-      loss: ref(4, [1]),
-      gradient: ref(5, [columns, 1]),
-    };
-    const target =
-      kind === 'dense'
-        ? floats('target', numbers(cells, 2).map(Math.abs))
-        : ints(
-            'target',
-            numbers(rows, 2).map((x) => Math.floor(((x + 1) / 2) * columns)),
-          );
-    const buffers = [
-      floats('arena', [0]),
-      floats(
-        'logits',
-        numbers(cells, 1).map((x) => 20 * x),
-      ),
-      target,
-      floats('weight', numbers(rows, 3).map(Math.abs)),
-      floats('loss', zeros(rows)),
-      floats('gradient', zeros(cells)),
-    ];
-    return { stage, buffers };
-  }
-
-  it('agrees for class and dense targets at any size', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        awkward,
-        awkward,
-        fc.constantFrom('classes' as const, 'dense' as const),
-        async (rows, columns, kind) => {
-          const { stage, buffers } = stageOf(rows, columns, kind);
-          await check(backend, stage, buffers, { tolerance: 5e-6 });
-        },
-      ),
-      { numRuns: 16 },
-    );
-  });
-
-  it('gives the loss or the gradient alone, and the gradient in place of the logits', async () => {
-    const { stage, buffers } = stageOf(9, 20, 'classes');
-    await check(backend, { ...stage, gradient: null }, buffers, { tolerance: 5e-6 });
-    await check(backend, { ...stage, loss: null, gradient: stage.logits }, buffers, { tolerance: 5e-6 });
-  });
-
-  it('shows a class number out of range as NaN, unless the row weighs nothing', async () => {
-    const { stage, buffers } = stageOf(3, 5, 'classes');
-    const [arena, logits, , , loss, gradient] = buffers as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer];
-    const wild = [
-      arena,
-      logits,
-      ints('target', [5, -7, 2 ** 30]),
-      floats('weight', [1, 0, 1]),
-      loss,
-      gradient,
-    ];
-    const result = await dispatch(backend, generateKernel(stage, wild), wild);
-    expect([...result[4]!]).toEqual([Number.NaN, 0, Number.NaN]);
-    expect([...result[5]!.slice(0, 5)].every(Number.isNaN)).toBe(true);
-    expect([...result[5]!.slice(5, 10)].map(Math.abs)).toEqual(zeros(5));
+    it('shows a class number out of range as NaN, unless the row weighs nothing', async () => {
+      const { stage, buffers } = stageOf(3, 5, 'classes');
+      const [arena, logits, , , loss, gradient] = buffers as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer];
+      const wild = [
+        arena,
+        logits,
+        ints('target', [5, -7, 2 ** 30]),
+        floats('weight', [1, 0, 1]),
+        loss,
+        gradient,
+      ];
+      const result = await dispatch(backend, generateKernel(stage, wild, limits), wild);
+      expect([...result[4]!]).toEqual([Number.NaN, 0, Number.NaN]);
+      expect([...result[5]!.slice(0, 5)].every(Number.isNaN)).toBe(true);
+      expect([...result[5]!.slice(5, 10)].map(Math.abs)).toEqual(zeros(5));
+    });
   });
 });
 

@@ -1,6 +1,6 @@
 /** Stages that share a dispatch give what they give alone, to the bit where sums are in the same order. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../../kernels/index.js';
+import { defaultLimits, generateKernel, type KernelLimits } from '../../../kernels/index.js';
 import type { PointwiseStage, Ref } from '../../../kernels/stage.js';
 import { interpret } from '../../../src/backend/cpu/interpret.js';
 import { WebGpuExecutable } from '../../../src/backend/webgpu/executable.js';
@@ -29,8 +29,12 @@ afterAll(() => backend[Symbol.dispose]());
 type Inputs = Readonly<Record<string, ArrayLike<number>>>;
 
 /** The contents of every buffer but the arena after a run. */
-async function run(composed: ComposedSchedule, inputs: Inputs): Promise<Record<string, ArrayLike<number>>> {
-  using executable = await WebGpuExecutable.create(backend.device, backend.pipelines, composed);
+async function run(
+  composed: ComposedSchedule,
+  inputs: Inputs,
+  limits = backend.device.kernelLimits,
+): Promise<Record<string, ArrayLike<number>>> {
+  using executable = await WebGpuExecutable.create(backend.device, backend.pipelines, composed, limits);
   expect(executable.dispatches).toBe(countDispatches(composed));
   const named = composed.buffers.slice(1);
   const tensors = Object.fromEntries(
@@ -89,12 +93,23 @@ describe('loops over time in one dispatch', () => {
     },
   );
 
-  it('with sums among its stages', async () => {
-    const config = { cell: cells['layer-norm-lstm']!, input: 3, hidden: 12, layers: 1 };
+  it.each([
+    ['without subgroups', 12, null],
+    ['by subgroups', 50, { min: 32, max: 32 }],
+  ])('with sums among its stages, %s, of %i units', async (_, hidden, subgroups) => {
+    const config = { cell: cells['layer-norm-lstm']!, input: 3, hidden, layers: 1 };
     const program = cellDerivatives(config, 3, 5);
     const inputs = randomInputs(program, 3, keys);
     const wanted = interpret(program, inputs);
-    const together = await run(composedForGpu(program), inputs);
+    const limits: KernelLimits = { ...defaultLimits, subgroups };
+    const composed = compose(schedule(program), limits, 'all');
+    const inLoops = composed.steps.flatMap((step) =>
+      step.kind === 'task' && step.task.kind === 'sequence'
+        ? [generateKernel(step.task, composed.buffers, limits).code]
+        : [],
+    );
+    expect(inLoops.some((code) => code.includes('subgroupAdd'))).toBe(subgroups !== null);
+    const together = await run(composed, inputs, limits);
     for (const key of Object.keys(wanted)) expectClose(together[key]!, wanted[key]!, 2e-5, key);
   });
 
