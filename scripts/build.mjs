@@ -102,6 +102,17 @@ const linearAlgebra = {
   },
 };
 
+/** Shaders without the lines that are comments, which are for readers; marks of regions are for the generators. */
+const shaders = {
+  name: 'shaders',
+  setup(esbuild) {
+    esbuild.onLoad({ filter: /\.wgsl$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(/^[ \t]*\/\/(?!#).*\n/gm, ''),
+      loader: 'text',
+    }));
+  },
+};
+
 /** The entries of dist into a folder, without types. Fails where the browser's entry needs Node. */
 export async function bundle(esbuild, outdir) {
   const { metafile } = await esbuild.build({
@@ -111,7 +122,7 @@ export async function bundle(esbuild, outdir) {
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
     metafile: true,
-    plugins: [shebang, linearAlgebra],
+    plugins: [shebang, linearAlgebra, shaders],
   });
   const outputOf = (entry) =>
     Object.keys(metafile.outputs).find((name) => metafile.outputs[name].entryPoint === ENTRIES[entry]);
