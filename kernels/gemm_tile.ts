@@ -37,16 +37,16 @@ const arrangements = [
   [16, 16],
 ] as const;
 
-/** Of a workgroup that owns few rows and all columns. */
-const wideArrangements = [
+/** Of a workgroup that shares its shader: it may own few rows and all columns, or have few invocations. */
+const sharedArrangements = [
   [2, 16],
   [4, 32],
   [4, 64],
   [8, 32],
 ] as const;
 
-function* candidates(isWide: boolean): Generator<GemmTile> {
-  for (const [threadsY, threadsX] of isWide ? [...arrangements, ...wideArrangements] : arrangements)
+function* candidates(isShared: boolean): Generator<GemmTile> {
+  for (const [threadsY, threadsX] of isShared ? [...arrangements, ...sharedArrangements] : arrangements)
     for (const rowsEach of [1, 2, 4, 8])
       for (const columnsEach of [1, 2, 4, 8])
         for (const depth of [8, 16, 32]) yield { threadsX, threadsY, rowsEach, columnsEach, depth };
@@ -118,7 +118,7 @@ export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Shar
   const measured = share === undefined ? limits.tiles?.get(productKey(stage)) : undefined;
   if (measured !== undefined) return timedTile(stage, measured, limits, share);
   let best: TimedTile | undefined;
-  for (const tile of candidates(Boolean(share?.tile))) {
+  for (const tile of candidates(share !== undefined)) {
     const timed = timedTile(stage, tile, limits, share);
     if (timed !== undefined && (best === undefined || timed.time < best.time)) best = timed;
   }

@@ -82,15 +82,20 @@ function leavesOf(task: Task, limits: KernelLimits): Leaf[] {
 }
 
 /** The task's body from those of its stages. */
-function compose(task: Task, bodies: readonly Body[], bindings: Bindings): Body {
-  if (task.kind === 'sequence') return sequenceBody(task, bodies, bindings);
-  if (task.kind === 'step') return stepBody(task, bodies[0]!, bindings);
+function compose(
+  task: Task,
+  bodies: readonly Body[],
+  bindings: Bindings,
+  dispatches = dispatchesOf(task),
+): Body {
+  if (task.kind === 'sequence') return sequenceBody(task, bodies, bindings, dispatches);
+  if (task.kind === 'step') return stepBody(task, bodies[0]!, bindings, dispatches);
   if (task.kind !== 'parallel') return bodies[0]!;
   let taken = 0;
   return parallelBody(
     task.parts.map((part) => {
       const own = bodies.slice(taken, (taken += stagesOf(part).length));
-      return compose(part, own, bindings);
+      return compose(part, own, bindings, dispatches);
     }),
   );
 }

@@ -3,11 +3,19 @@ import source from '../shaders/sequence.wgsl';
 import type { Bindings } from './bindings.js';
 import { type Body, bareCode, extensionsOf } from './body.js';
 import { suffixed } from './namespace.js';
-import type { SequenceTask, StepTask } from './task.js';
+import type { SequenceTask, Steps, StepTask } from './task.js';
 import { fillTemplate } from './template.js';
 
-/** @param bodies those of the task's stages, each in tiles of its rows. */
-export function sequenceBody(task: SequenceTask, bodies: readonly Body[], bindings: Bindings): Body {
+/**
+ * @param bodies those of the task's stages, each in tiles of its rows.
+ * @param dispatches of the shader.
+ */
+export function sequenceBody(
+  task: SequenceTask,
+  bodies: readonly Body[],
+  bindings: Bindings,
+  dispatches: number,
+): Body {
   const { rows, shape } = task;
   const tiles = Math.ceil(rows / shape.tileRows);
   const stages = bodies.map((body, n) => suffixed(bareCode(body), `_${n}`));
@@ -29,25 +37,26 @@ export function sequenceBody(task: SequenceTask, bodies: readonly Body[], bindin
     threads: shape.threads,
     groups: tiles,
     extensions: extensionsOf(bodies),
-    inFrame: overTime(task, stages, step, bindings),
+    inFrame: overTime(task, stages, step, bindings, dispatches),
   };
 }
 
-/** One step of one stage. */
-export function stepBody(task: StepTask, body: Body, bindings: Bindings): Body {
+/** One stage, once in a dispatch. */
+export function stepBody(task: StepTask, body: Body, bindings: Bindings, dispatches: number): Body {
   const stage = suffixed(bareCode(body), '_0');
   const step = ['run_0(workgroup, thread);'];
-  return { ...body, inFrame: overTime({ ...task, chunk: 1 }, [stage], step, bindings) };
+  return { ...body, inFrame: overTime({ ...task, chunk: 1 }, [stage], step, bindings, dispatches) };
 }
 
 function overTime(
-  { first, count, direction, chunk }: Pick<SequenceTask, 'first' | 'count' | 'direction' | 'chunk'>,
+  { first, count, direction, chunk, delay }: Steps,
   stages: readonly string[],
   step: readonly string[],
   bindings: Bindings,
+  dispatches: number,
 ): Body['inFrame'] {
-  const isChunked = chunk < count;
-  bindings.ownTime(isChunked);
+  const hasSeveral = dispatches > 1;
+  bindings.ownTime(hasSeveral);
   return (frame) =>
     fillTemplate(source, {
       ...frame,
@@ -56,9 +65,10 @@ function overTime(
         `const DIRECTION = ${direction};`,
         `const COUNT = ${count};`,
         `const CHUNK = ${chunk};`,
+        `const DELAY = ${delay};`,
       ],
       stages: stages.flatMap((stage) => [stage, '']),
-      begin: [`let begin = ${isChunked ? 'first.t' : '0'};`],
+      begin: [`let begin = ${hasSeveral ? 'first.t - DELAY' : '0'};`],
       step,
     });
 }

@@ -1,9 +1,18 @@
 /** How the stages of one shader share a workgroup: its memory, its invocations, and the rows it owns. */
+import type { Share } from './body.js';
 import { costOf } from './cost.js';
 import { fastestTile, timesFilled, timesIdle } from './gemm_tile.js';
 import type { KernelLimits } from './kernel.js';
 import type { Stage } from './stage.js';
-import { type Part, type SequenceShape, stagesOf, type TiledStage } from './task.js';
+import {
+  dispatchesOf,
+  type Part,
+  runsIn,
+  type SequenceShape,
+  stagesOf,
+  type Task,
+  type TiledStage,
+} from './task.js';
 
 /** Bytes of workgroup memory for each invocation, of stages that have no choice. */
 const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
@@ -80,31 +89,64 @@ function timeOfStep(
 }
 
 /** The expected time of a stage that has a dispatch to itself, in an invocation's multiply-adds. */
-export function timeAlone(stage: Stage, limits: KernelLimits): number {
-  if (stage.kind === 'gemm') return fastestTile(stage, limits)!.time;
-  return costOf(stage).flops / 2 / limits.parallelInvocations;
+export const timeAlone = (stage: Stage, limits: KernelLimits): number => loadOf(stage, limits)!.time;
+
+/** What a part is expected to take. */
+interface Load {
+  /** Of a run of its stages, in an invocation's multiply-adds: of one step of a sequence. */
+  readonly time: number;
+  /** The part of the device that it keeps busy meanwhile, up to 1. */
+  readonly busy: number;
+}
+
+/** @returns undefined when the part does not fit into its share of the shader; it has one to itself unless given. */
+function loadOf(part: Part, limits: KernelLimits, share?: Omit<Share, 'tile'>): Load | undefined {
+  const load = (time: number | undefined, groups: number, threads: number): Load | undefined => {
+    const invocations = groups * Math.min(threads, limits.coreInvocations);
+    return time === undefined
+      ? undefined
+      : { time, busy: Math.min(1, invocations / limits.parallelInvocations) };
+  };
+  if (part.kind === 'sequence') {
+    const { stages, rows, shape } = part;
+    const time = timeOfStep(stages, rows, shape, limits, share?.room);
+    return load(time, Math.ceil(rows / shape.tileRows), shape.threads);
+  }
+  const stage = part.kind === 'step' ? part.stage : part;
+  if (stage.kind !== 'gemm') return { time: costOf(stage).flops / 2 / limits.parallelInvocations, busy: 1 };
+  const fastest = fastestTile(stage, limits, share && { ...share, tile: null });
+  return fastest && load(fastest.time, fastest.beside, fastest.tile.threadsX * fastest.tile.threadsY);
 }
 
 /** The expected time of one dispatch, in an invocation's multiply-adds. */
-export function timeOf(part: Part, limits: KernelLimits): number {
-  if (part.kind === 'step') return timeAlone(part.stage, limits);
-  if (part.kind !== 'sequence') return timeAlone(part, limits);
-  return part.chunk * timeOfStep(part.stages, part.rows, part.shape, limits)!;
-}
+export const timeOf = (part: Part, limits: KernelLimits): number =>
+  runsIn(part, 0) * loadOf(part, limits)!.time;
 
 /** Whether a dispatch has so few workgroups that half of the device or more has nothing to do. */
-export function leavesHalfIdle(part: Part, limits: KernelLimits): boolean {
-  const isHalf = (groups: number, threads: number) =>
-    2 * groups * Math.min(threads, limits.coreInvocations) <= limits.parallelInvocations;
-  if (part.kind === 'sequence') {
-    const { rows, shape } = part;
-    return isHalf(Math.ceil(rows / shape.tileRows), shape.threads);
+export const leavesHalfIdle = (part: Part, limits: KernelLimits): boolean =>
+  2 * loadOf(part, limits)!.busy <= 1;
+
+/**
+ * The expected time of all dispatches of a task, in an invocation's multiply-adds. One with several parts takes as long as
+ * the longest of them, and at least as long as their work keeps all of the device busy.
+ */
+export function timeOfTask(task: Task, limits: KernelLimits): number {
+  const parts = task.kind === 'parallel' ? task.parts : [task];
+  const share = task.kind === 'parallel' ? shareOf(task.parts, task.threads, limits) : undefined;
+  const loads = parts.map((part) => loadOf(part, limits, share)!);
+  let time = 0;
+  for (let n = 0; n < dispatchesOf(task); n++) {
+    const times = parts.map((part, k) => runsIn(part, n) * loads[k]!.time);
+    const filled = times.reduce((sum, each, k) => sum + each * loads[k]!.busy, 0);
+    time += Math.max(filled, ...times) + limits.dispatchCost;
   }
-  const stage = part.kind === 'step' ? part.stage : part;
-  if (stage.kind !== 'gemm') return false;
-  const { tile, beside } = fastestTile(stage, limits)!;
-  return isHalf(beside, tile.threadsX * tile.threadsY);
+  return time;
 }
+
+const shareOf = (parts: readonly Part[], threads: number, limits: KernelLimits): Omit<Share, 'tile'> => ({
+  threads,
+  room: roomForProducts(parts.flatMap(stagesOf), threads, limits),
+});
 
 /**
  * Invocations of a workgroup of parts side by side: those of the sequences among them, which must agree, else the
@@ -112,22 +154,16 @@ export function leavesHalfIdle(part: Part, limits: KernelLimits): boolean {
  * @returns undefined when none suits all.
  */
 export function fastestThreads(parts: readonly Part[], limits: KernelLimits): number | undefined {
-  const stages = parts.flatMap(stagesOf);
   const wanted = new Set(parts.flatMap((part) => (part.kind === 'sequence' ? [part.shape.threads] : [])));
   if (wanted.size > 1) return undefined;
   let best: { threads: number; time: number } | undefined;
   for (const threads of wanted.size === 1 ? wanted : [256, 128, 64]) {
     if (threads > limits.maxComputeInvocationsPerWorkgroup) continue;
-    const room = roomForProducts(stages, threads, limits);
-    if (room < 0) continue;
-    const times = parts.map((part) => {
-      if (part.kind === 'sequence') return timeOfStep(part.stages, part.rows, part.shape, limits, room);
-      const stage = part.kind === 'step' ? part.stage : part;
-      return stage.kind === 'gemm' ? fastestTile(stage, limits, { threads, room, tile: null })?.time : 0;
-    });
-    if (times.some((time) => time === undefined)) continue;
-    const time = times.reduce<number>((sum, each) => sum + each!, 0);
-    if (best === undefined || time < best.time) best = { threads, time };
+    const share = shareOf(parts, threads, limits);
+    if (share.room < 0) continue;
+    let time = 0;
+    for (const part of parts) time += loadOf(part, limits, share)?.time ?? Number.POSITIVE_INFINITY;
+    if (time < (best?.time ?? Number.POSITIVE_INFINITY)) best = { threads, time };
   }
   return best?.threads;
 }

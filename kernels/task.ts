@@ -7,30 +7,30 @@ import type { Stage } from './stage.js';
 
 export type Task = Stage | StepTask | SequenceTask | ParallelTask;
 
-/**
- * A stage of a loop whose dispatch knows how many steps were done before it, n, and runs at t = first + n * direction:
- * stages of loops that run in different directions can share a dispatch.
- */
-export interface StepTask {
-  readonly kind: 'step';
+/** The steps of a loop over time, and which of them each of several dispatches does. */
+export interface Steps {
+  /** Step n is at t = first + n * direction, for 0 <= n < count. */
   readonly first: number;
   readonly count: number;
   readonly direction: 1 | -1;
+  /** Steps of one dispatch. */
+  readonly chunk: number;
+  /** Steps by which the task is behind what it shares dispatches with: dispatch k begins with step k * chunk - delay. */
+  readonly delay: number;
+}
+
+/** A stage that runs once in a dispatch, at the time of its first step, for all of its steps. */
+export interface StepTask extends Steps {
+  readonly kind: 'step';
   readonly stage: Stage;
 }
 
 /**
- * Stages for t = first, first + direction, ..., `count` times, all of them at each t in order. A workgroup owns
- * `tileRows` neighbouring rows of the batch and goes through the steps by itself, so whatever it reads that the task
- * writes must be of its own rows.
+ * Stages at the times of all steps, one after the other. A workgroup owns `tileRows` neighbouring rows of the batch and
+ * goes through the steps by itself, so whatever it reads that the task writes must be of its own rows.
  */
-export interface SequenceTask {
+export interface SequenceTask extends Steps {
   readonly kind: 'sequence';
-  readonly first: number;
-  readonly count: number;
-  readonly direction: 1 | -1;
-  /** Steps of one dispatch; the task takes ceil(count / chunk) of them. */
-  readonly chunk: number;
   readonly rows: number;
   readonly stages: readonly TiledStage[];
   readonly shape: SequenceShape;
@@ -49,7 +49,10 @@ export interface SequenceShape {
   readonly threads: number;
 }
 
-/** Tasks of as many dispatches each, no two of which touch what the other writes. */
+/**
+ * Tasks in the same dispatches, no two of which touch what the other writes in one of them: all of one dispatch, or all
+ * of as many steps in each.
+ */
 export interface ParallelTask {
   readonly kind: 'parallel';
   readonly parts: readonly Part[];
@@ -58,7 +61,10 @@ export interface ParallelTask {
 }
 
 /** What can stand beside others. */
-export type Part = Stage | StepTask | SequenceTask;
+export type Part = Stage | TimedPart;
+
+/** Those that run over steps of time. */
+export type TimedPart = StepTask | SequenceTask;
 
 /** The stages of a task, those of a sequence once. */
 export function stagesOf(task: Task): Stage[] {
@@ -70,26 +76,38 @@ export function stagesOf(task: Task): Stage[] {
 /** Steps that one dispatch does of a task that takes several; 0 of one that has no steps. */
 export function stepsOfDispatch(task: Task): number {
   if (task.kind === 'parallel') return Math.max(...task.parts.map(stepsOfDispatch));
-  return task.kind === 'sequence' ? task.chunk : 0;
+  return task.kind === 'sequence' || task.kind === 'step' ? task.chunk : 0;
 }
 
 /** How many dispatches a task takes. */
 export function dispatchesOf(task: Task): number {
   if (task.kind === 'parallel') return Math.max(...task.parts.map(dispatchesOf));
-  return task.kind === 'sequence' ? Math.ceil(task.count / task.chunk) : 1;
+  return task.kind === 'sequence' || task.kind === 'step'
+    ? Math.ceil((task.delay + task.count) / task.chunk)
+    : 1;
 }
 
 /** What a task's dispatches find in the uniform: the steps that those before them did. */
 export const startsOf = (task: Task): number[] =>
   Array.from({ length: dispatchesOf(task) }, (_, n) => n * stepsOfDispatch(task));
 
-/** What all dispatches of a task cost together; of a step, the one. */
+/** How often the stages of a part run in dispatch number n of it. */
+export function runsIn(part: Part, n: number): number {
+  if (part.kind !== 'sequence' && part.kind !== 'step') return 1;
+  const begin = n * part.chunk - part.delay;
+  const steps = Math.min(begin + part.chunk, part.count) - Math.max(begin, 0);
+  if (part.kind === 'sequence') return Math.max(0, steps);
+  return begin >= 0 && steps > 0 ? 1 : 0;
+}
+
+/** What all dispatches of a task cost together. */
 export function costOfTask(task: Task, bytesOf?: ElementBytes): Cost {
   const costs =
     task.kind === 'parallel'
       ? task.parts.map((part) => costOfTask(part, bytesOf))
       : stagesOf(task).map((stage) => costOf(stage, bytesOf));
-  const times = task.kind === 'sequence' ? task.count : 1;
+  const times =
+    task.kind === 'sequence' ? task.count : task.kind === 'step' ? Math.ceil(task.count / task.chunk) : 1;
   return {
     flops: times * costs.reduce((sum, { flops }) => sum + flops, 0),
     bytes: times * costs.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -8,7 +8,7 @@
 //
 // As it stands: y(t+1, i) = (y(t, i) + y(t, i+1)) / 2 around a ring of 64 elements, for 8 steps. Bindings: the buffers
 // of the stages in the order of their first use; then, of a loop that takes several dispatches, a uniform { t }: the
-// steps done before.
+// steps done before, by what is DELAY steps ahead.
 
 //#begin bindings
 @group(0) @binding(0) var<storage, read_write> b0: array<f32>;
@@ -21,6 +21,7 @@ const FIRST = 0;
 const DIRECTION = 1;
 const COUNT = 8;
 const CHUNK = 8;
+const DELAY = 0;
 //#end constants
 
 //#begin functions
@@ -37,7 +38,7 @@ fn run(workgroup: i32, thread: i32) {
   //#begin begin
   let begin = 0;
   //#end begin
-  for (var n = begin; n < min(begin + CHUNK, COUNT); n++) {
+  for (var n = max(begin, 0); n < min(begin + CHUNK, COUNT); n++) {
     time.t = FIRST + DIRECTION * n;
     //#begin step
     run_0(workgroup, thread);

@@ -5,7 +5,7 @@
  */
 import { generateKernel, type KernelLimits } from '../../kernels/index.js';
 import { dispatchesOf } from '../../kernels/task.js';
-import type { ComposedSchedule } from '../schedule/compose.js';
+import { type ComposedSchedule, tasksOf } from '../schedule/composed.js';
 
 export interface Card {
   readonly name: string;
@@ -29,18 +29,20 @@ export interface DispatchCounts {
 
 /** What each dispatch of a composed schedule costs, by the kernel that a device of these limits gets. */
 export function countsOf({ steps, buffers }: ComposedSchedule, limits: KernelLimits): DispatchCounts[] {
-  return steps.flatMap((step) => {
-    const [times, tasks] = step.kind === 'loop' ? [step.count, step.tasks] : [1, [step]];
-    return tasks.map(({ task }) => {
+  return steps.flatMap((step) =>
+    tasksOf(step).map(({ task }) => {
       const { workgroups, flops, bytes } = generateKernel(task, buffers, limits);
+      const count = step.kind === 'loop' ? step.count : dispatchesOf(task);
+      // A kernel's are the mean over the task's own dispatches.
+      const share = dispatchesOf(task) / count;
       return {
-        count: times * dispatchesOf(task),
-        flops,
-        bytes,
+        count,
+        flops: flops * share,
+        bytes: bytes * share,
         workgroups: workgroups.reduce((a, b) => a * b),
       };
-    });
-  });
+    }),
+  );
 }
 
 export const BOUNDS = ['dispatches', 'arithmetic', 'memory'] as const;

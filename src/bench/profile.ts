@@ -7,7 +7,8 @@ import { costOfTask, dispatchesOf } from '../../kernels/task.js';
 import { programTensors } from '../backend/program-tensors.js';
 import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
-import { type ComposedSchedule, compose } from '../schedule/compose.js';
+import { compose } from '../schedule/compose.js';
+import { type ComposedSchedule, tasksOf } from '../schedule/composed.js';
 import { schedule } from '../schedule/index.js';
 import type { Schedule } from '../schedule/schedule.js';
 import type { BenchBackend } from './backends.js';
@@ -67,15 +68,14 @@ interface Total {
 function mergedByLabel({ steps }: ComposedSchedule, bytesOf: ElementBytes): Map<string, Total> {
   const merged = new Map<string, Total>();
   for (const step of steps)
-    for (const { label, task } of step.kind === 'loop' ? step.tasks : [step]) {
-      const times = step.kind === 'loop' ? step.count : 1;
+    for (const { label, task } of tasksOf(step)) {
       const { flops, bytes } = costOfTask(task, bytesOf);
       const before = merged.get(label);
       merged.set(label, {
         stage: before?.stage ?? describeTask(task),
-        dispatches: (before?.dispatches ?? 0) + times * dispatchesOf(task),
-        flops: (before?.flops ?? 0) + times * flops,
-        bytes: (before?.bytes ?? 0) + times * bytes,
+        dispatches: (before?.dispatches ?? 0) + (step.kind === 'loop' ? step.count : dispatchesOf(task)),
+        flops: (before?.flops ?? 0) + flops,
+        bytes: (before?.bytes ?? 0) + bytes,
       });
     }
   return merged;

@@ -90,21 +90,26 @@ export function accessesOf(stage: Stage): StageAccess[] {
 export const countBuffers = (stages: readonly Stage[]): number =>
   new Set(stages.flatMap((stage) => accessesOf(stage).map(({ ref }) => ref.buffer))).size;
 
-/** The axes of a stage's domain that its rows may be: a tile of them is a part of the stage that can run alone. */
-export function rowAxesOf(stage: Stage, rows: number): number[] {
-  const among = (shape: readonly number[]) => shape.flatMap((size, axis) => (size === rows ? [axis] : []));
+/** An axis of a stage's domain along which it can be divided: parts of it can run alone. */
+export interface DomainAxis {
+  readonly axis: number;
+  readonly size: number;
+}
+
+export function divisibleAxes(stage: Stage): DomainAxis[] {
+  const all = (shape: readonly number[]) => shape.map((size, axis) => ({ axis, size }));
   switch (stage.kind) {
     case 'pointwise':
-      return among(stage.shape);
+      return all(stage.shape);
     case 'rows':
-      return among(stage.shape.slice(0, -1));
+      return all(stage.shape.slice(0, -1));
     case 'gemm':
-      return stage.rows === rows ? [1] : [];
+      return [{ axis: 1, size: stage.rows }];
     case 'reduce':
-      return among(stage.kept);
+      return all(stage.kept);
     case 'softmax':
     case 'softmaxCrossEntropy':
-      return stage.rows === rows ? [0] : [];
+      return [{ axis: 0, size: stage.rows }];
     case 'scatterAdd':
       return [];
   }

@@ -2,12 +2,19 @@
 import { costOf } from '../../kernels/cost.js';
 import type { KernelLimits } from '../../kernels/kernel.js';
 import { shapesByTime, timeAlone } from '../../kernels/sharing.js';
-import type { BufferSpec } from '../../kernels/stage.js';
-import { dispatchesOf, type SequenceTask, type Task } from '../../kernels/task.js';
+import type { SequenceTask } from '../../kernels/task.js';
 import { countBuffers } from './accesses.js';
+import {
+  type ComposedSchedule,
+  type ComposedStep,
+  type LabelledTask,
+  MOST_FLOPS,
+  type TaskLoop,
+} from './composed.js';
 import { planRows } from './rows.js';
 import type { LabelledStage, Loop, Schedule } from './schedule.js';
 import { placeSideBySide } from './side-by-side.js';
+import { skewLayers } from './wavefront.js';
 
 /**
  * What shares a dispatch. 'none': every stage of every step is a dispatch of its own. 'all': a loop is one dispatch
@@ -15,32 +22,6 @@ import { placeSideBySide } from './side-by-side.js';
  * where that is expected to be faster.
  */
 export type Composition = 'none' | 'all' | 'auto';
-
-export interface LabelledTask {
-  readonly kind: 'task';
-  readonly label: string;
-  readonly task: Task;
-}
-
-/** Tasks for t = first, first + direction, ... (count times), a dispatch for each. */
-export interface TaskLoop {
-  readonly kind: 'loop';
-  readonly first: number;
-  readonly count: number;
-  readonly direction: 1 | -1;
-  readonly tasks: readonly LabelledTask[];
-}
-
-export interface ComposedSchedule {
-  readonly buffers: readonly BufferSpec[];
-  readonly steps: readonly (LabelledTask | TaskLoop)[];
-}
-
-/**
- * Floating-point operations of one dispatch. Systems reset a GPU that does not answer for about 2 seconds, and the
- * slowest that this runs on, software on two cores, does about 1e9 operations a second: half a second.
- */
-const MOST_FLOPS = 2 ** 29;
 
 /** How much longer a sequence may be expected to take: estimates are no better, and fewer dispatches spare the host. */
 const TOLERANCE = 1.25;
@@ -59,7 +40,7 @@ export function compose(
       buffers,
       steps: schedule.steps.map((step) => (step.kind === 'stage' ? alone(step) : apart(step))),
     };
-  const steps = schedule.steps.map((step): LabelledTask | TaskLoop => {
+  const steps = schedule.steps.map((step): ComposedStep => {
     if (step.kind === 'stage') return alone(step);
     const known = measured.get(step);
     const task = known === undefined ? chooseSequence(step, limits, composition) : known;
@@ -67,7 +48,7 @@ export function compose(
       ? apart(step)
       : { kind: 'task', label: step.stages.map(({ label }) => label).join('; '), task };
   });
-  return { buffers, steps: placeSideBySide(steps, limits, composition) };
+  return { buffers, steps: placeSideBySide(skewLayers(steps, limits, composition), limits, composition) };
 }
 
 const alone = ({ label, stage }: LabelledStage): LabelledTask => ({ kind: 'task', label, task: stage });
@@ -109,7 +90,7 @@ export function sequencesByTime(loop: Loop, limits: KernelLimits): TimedSequence
   if (dispatches === count * stages.length) return [];
   const chunk = Math.ceil(count / dispatches);
   return shapesByTime(stages, rows, limits).map(({ shape, time }) => ({
-    task: { kind: 'sequence', first, count, direction, chunk, rows, stages, shape },
+    task: { kind: 'sequence', first, count, direction, chunk, delay: 0, rows, stages, shape },
     time,
   }));
 }
@@ -117,13 +98,3 @@ export function sequencesByTime(loop: Loop, limits: KernelLimits): TimedSequence
 /** What a step is expected to take, its stages a dispatch each, in an invocation's multiply-adds. */
 export const timeApart = ({ stages }: Loop, limits: KernelLimits): number =>
   stages.reduce((sum, { stage }) => sum + timeAlone(stage, limits) + limits.dispatchCost, 0);
-
-/** Dispatches of one run. */
-export function countDispatches({ steps }: ComposedSchedule): number {
-  const ofTasks = (tasks: readonly LabelledTask[]) =>
-    tasks.reduce((sum, { task }) => sum + dispatchesOf(task), 0);
-  return steps.reduce(
-    (sum, step) => sum + (step.kind === 'loop' ? step.count * ofTasks(step.tasks) : ofTasks([step])),
-    0,
-  );
-}

@@ -11,6 +11,8 @@ import type { StageAccess } from './accesses.js';
 export interface Footprint {
   readonly buffer: number;
   readonly from: number;
+  /** Behind its last element. */
+  readonly to: number;
   readonly axes: readonly FootprintAxis[];
 }
 
@@ -53,7 +55,7 @@ export function footprintOf(access: StageAccess, times: Times, rowAxis?: number)
       add(stride, high - low + 1);
     }
   }
-  return { buffer: ref.buffer, from, axes };
+  return { buffer: ref.buffer, from, to: from + extent(axes), axes };
 }
 
 /** Elements from the first to the last, both counted. */
@@ -72,7 +74,7 @@ function residue({ from, axes }: Footprint, m: number): { start: number; length:
 /** Whether two footprints have no element in common. */
 export function areDisjoint(a: Footprint, b: Footprint): boolean {
   if (a.buffer !== b.buffer) return true;
-  if (a.from + extent(a.axes) <= b.from || b.from + extent(b.axes) <= a.from) return true;
+  if (a.to <= b.from || b.to <= a.from) return true;
   // Columns of one matrix: apart modulo its width, or that of a larger block.
   const strides = new Set([...a.axes, ...b.axes].map(({ stride }) => stride));
   for (const stride of strides) {
@@ -96,7 +98,7 @@ export function rowsAreDisjoint(a: Footprint, b: Footprint, pitch: number, rows:
   const width = Math.abs(pitch);
   if (width === 0) return rows === 1;
   const outer = [...a.axes, ...b.axes].map(({ stride }) => stride).filter((stride) => stride >= rows * width);
-  const apart = Math.max(extent(a.axes), extent(b.axes)) + Math.abs(a.from - b.from) + rows * width;
+  const apart = Math.max(a.to - a.from, b.to - b.from) + Math.abs(a.from - b.from) + rows * width;
   // Without larger strides there is nothing to wrap around.
   const m = outer.length === 0 ? 2 * apart : outer.reduce(gcd);
   if (m < rows * width) return false;

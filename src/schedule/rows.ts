@@ -4,7 +4,7 @@
  * only within the same rows.
  */
 import type { TiledStage } from '../../kernels/task.js';
-import { accessesOf, rowAxesOf, type StageAccess } from './accesses.js';
+import { accessesOf, divisibleAxes, type StageAccess } from './accesses.js';
 import { areDisjoint, type Footprint, footprintOf, rowsAreDisjoint, type Times } from './footprint.js';
 import type { Loop } from './schedule.js';
 
@@ -33,7 +33,8 @@ export function planRows(loop: Loop): RowPlan | null {
     const choose = (): boolean => {
       const next = stages[chosen.length];
       if (next === undefined) return true;
-      for (const axis of rowAxesOf(next.stage, rows)) {
+      for (const { axis, size } of divisibleAxes(next.stage)) {
+        if (size !== rows) continue;
         const operands = next.accesses.map((access) => operandOf(access, axis, times));
         const others = [...chosen.flatMap((c) => c.operands), ...operands];
         if (!operands.every((a) => others.every((b) => keepToTheirRows(a, b, rows)))) continue;

@@ -3,12 +3,13 @@ import type { KernelLimits } from '../../kernels/kernel.js';
 import { fastestThreads, leavesHalfIdle, timeOf } from '../../kernels/sharing.js';
 import { dispatchesOf, type Part, stagesOf, stepsOfDispatch, type Task } from '../../kernels/task.js';
 import { countBuffers } from './accesses.js';
-import type { Composition, LabelledTask, TaskLoop } from './compose.js';
-import { once } from './footprint.js';
-import { levelsOf, type TimedStage } from './levels.js';
-import { timesOf } from './rows.js';
+import type { Composition } from './compose.js';
+import { type ComposedStep, type LabelledTask, type TaskLoop, tasksOf } from './composed.js';
+import { allTimedStages, levelsOf, type TimedStage } from './levels.js';
 
-type Step = LabelledTask | TaskLoop;
+/** The stages of a step at all times at which they run. */
+export const timedStagesOf = (step: ComposedStep): TimedStage[] =>
+  tasksOf(step).flatMap(({ task }) => allTimedStages(task));
 
 /** Parts of one shader: it is compiled as a whole, and every part pays for the registers of the largest. */
 const MOST_PARTS = 8;
@@ -21,32 +22,28 @@ const SHORT = 4;
 
 /** The same steps, level by level, with tasks of one level joined. */
 export function placeSideBySide(
-  steps: readonly Step[],
+  steps: readonly ComposedStep[],
   limits: KernelLimits,
   composition: Exclude<Composition, 'none'>,
-): Step[] {
-  const levels = levelsOf(steps.map(timedStages));
-  const byLevel: Step[][] = [];
+): ComposedStep[] {
+  const levels = levelsOf(steps.map(timedStagesOf));
+  const byLevel: ComposedStep[][] = [];
   steps.forEach((step, n) => {
     (byLevel[levels[n]!] ??= []).push(step);
   });
   return byLevel.flatMap((level) => joined(level, limits, composition));
 }
 
-function timedStages(step: Step): TimedStage[] {
-  if (step.kind === 'loop')
-    return step.tasks.flatMap(({ task }) => stagesOf(task).map((stage) => ({ stage, times: timesOf(step) })));
-  const { task } = step;
-  const times = task.kind === 'sequence' ? timesOf(task) : once;
-  return stagesOf(task).map((stage) => ({ stage, times }));
-}
-
 /** The steps of a level with those joined that gain by it: tasks with tasks, and loops with loops. */
-function joined(level: readonly Step[], limits: KernelLimits, composition: 'all' | 'auto'): Step[] {
+function joined(
+  level: readonly ComposedStep[],
+  limits: KernelLimits,
+  composition: 'all' | 'auto',
+): ComposedStep[] {
   const mayJoin = (part: Part) => composition === 'all' || gains(part, limits);
   const tasks = new Row(limits);
   const loops = new Map<number, TaskLoop[]>();
-  const result: Step[] = [];
+  const result: ComposedStep[] = [];
   for (const step of level) {
     if (step.kind === 'task' && step.task.kind !== 'parallel' && mayJoin(step.task))
       tasks.add(step.label, step.task);
@@ -67,10 +64,10 @@ function merged(loops: readonly TaskLoop[], limits: KernelLimits): readonly Task
   const length = Math.max(...loops.map(({ tasks }) => tasks.length));
   const tasks = Array.from({ length }, (_, n) => {
     const row = new Row(limits);
-    for (const { first, direction, tasks } of loops)
-      if (tasks[n] !== undefined)
-        for (const stage of stagesOf(tasks[n].task))
-          row.add(tasks[n].label, { kind: 'step', first, count, direction, stage });
+    for (const loop of loops) {
+      const each = tasksOf(loop)[n];
+      if (each !== undefined) row.add(each.label, each.task as Part);
+    }
     return row.finished;
   });
   return [{ kind: 'loop', first: 0, count, direction: 1, tasks: tasks.flat() }];
@@ -84,7 +81,9 @@ class Row {
 
   add(label: string, part: Part): void {
     const parts = [...this.#open.map((each) => each.part), part];
-    if (parallelOf(parts, this.limits) === null) this.#close();
+    const products = parts.flatMap(stagesOf).filter(({ kind }) => kind === 'gemm').length;
+    const most = Math.max(1, this.limits.maxComputeWorkgroupStorageSize / PRODUCT_BYTES);
+    if (products > most || inOne(parts, this.limits) === null) this.#close();
     this.#open.push({ label, part });
   }
 
@@ -97,7 +96,7 @@ class Row {
     if (this.#open.length === 0) return;
     const parts = this.#open.map(({ part }) => part);
     const label = this.#open.map((each) => each.label).join(' | ');
-    this.#done.push({ kind: 'task', label, task: parallelOf(parts, this.limits)! });
+    this.#done.push({ kind: 'task', label, task: inOne(parts, this.limits)! });
     this.#open = [];
   }
 }
@@ -107,20 +106,18 @@ const gains = (part: Part, limits: KernelLimits): boolean =>
   timeOf(part, limits) <= SHORT * limits.dispatchCost || leavesHalfIdle(part, limits);
 
 /** The parts as one task; the part itself when it is alone, null when they do not fit into one shader. */
-function parallelOf(parts: readonly Part[], limits: KernelLimits): Task | null {
+export function inOne(parts: readonly Part[], limits: KernelLimits): Task | null {
   const [first] = parts;
   if (parts.length === 1) return first!;
   const stages = parts.flatMap(stagesOf);
-  const products = stages.filter(({ kind }) => kind === 'gemm').length;
   const fits =
     parts.length <= MOST_PARTS &&
-    products <= Math.max(1, limits.maxComputeWorkgroupStorageSize / PRODUCT_BYTES) &&
     countBuffers(stages) <= limits.maxStorageBuffersPerShaderStage &&
     parts.every((part) => keepStep(part, first!));
   const threads = fits ? fastestThreads(parts, limits) : undefined;
   return threads === undefined ? null : { kind: 'parallel', parts, threads };
 }
 
-/** Whether the dispatches of two tasks do as many steps each. */
+/** Whether two tasks are one dispatch each, or do as many steps in each dispatch. */
 const keepStep = (a: Part, b: Part): boolean =>
-  dispatchesOf(a) === dispatchesOf(b) && (dispatchesOf(a) === 1 || stepsOfDispatch(a) === stepsOfDispatch(b));
+  (dispatchesOf(a) === 1 && dispatchesOf(b) === 1) || stepsOfDispatch(a) === stepsOfDispatch(b);

@@ -3,7 +3,8 @@ import { defaultLimits } from '../../kernels/index.js';
 import { type Card, countsOf, predict } from '../../src/bench/predict.js';
 import { trainingWork } from '../../src/bench/training-work.js';
 import { resolveWorkload } from '../../src/bench/workload.js';
-import { compose, countDispatches } from '../../src/schedule/compose.js';
+import { compose } from '../../src/schedule/compose.js';
+import { countDispatches } from '../../src/schedule/composed.js';
 import { schedule } from '../../src/schedule/index.js';
 import { totals } from '../../src/schedule/print.js';
 

@@ -7,7 +7,8 @@ import { type RecurrentConfig, recurrent, recurrentSpecs, stateShapes } from '..
 import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
 import { float, int, type Program } from '../../src/program/program.js';
-import { compose, countDispatches } from '../../src/schedule/compose.js';
+import { compose } from '../../src/schedule/compose.js';
+import { countDispatches } from '../../src/schedule/composed.js';
 import { schedule } from '../../src/schedule/index.js';
 
 /** What each cell costs. A product that needs another's result of the same step needs a dispatch of its own. */

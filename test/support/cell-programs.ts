@@ -1,21 +1,25 @@
 /** A recurrent layer with its derivatives, as a program. */
 import { hessianVector } from '../../src/curvature/products.js';
-import {
-  type RecurrentConfig,
-  recurrent,
-  recurrentParameters,
-  stateShapes,
-} from '../../src/model/recurrent.js';
+import { Parameters } from '../../src/model/parameters.js';
+import { type RecurrentConfig, recurrent, recurrentSpecs, stateShapes } from '../../src/model/recurrent.js';
 import { Builder } from '../../src/program/builder.js';
-import { float, int, type Program, sizeOf } from '../../src/program/program.js';
+import { float, int, type Program, sizeOf, type Value } from '../../src/program/program.js';
 
-/** The gradient of sum(y^2), for y the layers' output, by each parameter; and the Hessian's product with a vector. */
-export function cellDerivatives(config: RecurrentConfig, T: number, r: number): Program {
+/**
+ * The gradient of sum(y^2), for y the layers' output, by each parameter; and the Hessian's product with a vector.
+ * @param rate of dropout between layers.
+ */
+export function cellDerivatives(config: RecurrentConfig, T: number, r: number, rate = 0): Program {
   const on = new Builder();
   const x = on.input('x', float(T, r, config.input));
-  const names = Object.entries(recurrentParameters(config));
-  const values = Object.fromEntries(names.map(([name, shape]) => [name, on.input(name, float(...shape))]));
-  const along = names.map(([name, shape]) => on.input(`along ${name}`, float(...shape)));
+  // One flat vector, as models have it: a composition binds a few buffers.
+  const parameters = new Parameters(recurrentSpecs(config));
+  const views = (flat: Value) => parameters.specs.map(({ name }) => parameters.view(on, flat, name));
+  const values = views(on.input('theta', float(parameters.size)));
+  const along = views(on.input('along', float(parameters.size)));
+  const named = Object.fromEntries(
+    parameters.specs.map(({ name }, i) => [name.slice(`${config.cell.name}.`.length), values[i]!]),
+  );
   const state = Object.fromEntries(
     Object.entries(stateShapes(config, r)).map(([name, shape]) => [
       name,
@@ -23,9 +27,12 @@ export function cellDerivatives(config: RecurrentConfig, T: number, r: number): 
     ]),
   );
   const key = on.input('key', int(2));
-  const { output } = recurrent(on, config, { x, state, parameter: (name) => values[name]!, key });
+  const { output } = recurrent(on, config, {
+    ...{ x, state, parameter: (name) => named[name]!, key },
+    dropout: rate > 0 ? { rate, key } : undefined,
+  });
   const loss = on.sumAll(on.mul(output, output));
-  const { gradient, product } = hessianVector(on, loss, Object.values(values), along);
+  const { gradient, product } = hessianVector(on, loss, values, along);
   return on.build({
     ...Object.fromEntries(gradient.map((g, i) => [`gradient ${i}`, g])),
     ...Object.fromEntries(product.map((h, i) => [`product ${i}`, h])),

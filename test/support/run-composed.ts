@@ -1,11 +1,11 @@
 /**
  * What a composed schedule means, in float64: workgroups of a dispatch run one after the other, from the first to the
  * last or the other way round, and each as far as it may go alone: a row of the batch through all steps of its
- * sequence, a part beside others from its beginning to its end. A composition whose result depends on the order has a race.
+ * dispatch, a part beside others from its beginning to its end. A composition whose result depends on the order has a race.
  */
 import type { Ref, Scalar, Stage } from '../../kernels/stage.js';
-import type { Part, SequenceTask, Task } from '../../kernels/task.js';
-import type { ComposedSchedule } from '../../src/schedule/compose.js';
+import { type Part, startsOf, type Task } from '../../kernels/task.js';
+import type { ComposedSchedule } from '../../src/schedule/composed.js';
 import { mapRefs } from '../../src/schedule/refs.js';
 import { runStage } from './run-schedule.js';
 
@@ -23,35 +23,39 @@ export function runComposed(
     return data;
   });
   for (const step of steps) {
-    if (step.kind === 'task') runTask(step.task, memory, 0, backwards);
+    if (step.kind === 'task')
+      for (const start of startsOf(step.task)) runDispatch(step.task, memory, start, backwards);
     else
       for (let n = 0; n < step.count; n++)
-        for (const { task } of step.tasks) runTask(task, memory, step.first + n * step.direction, backwards);
+        for (const { task } of step.tasks)
+          runDispatch(task, memory, step.first + n * step.direction, backwards);
   }
   return Object.fromEntries(buffers.map(({ name }, i) => [name, memory[i]!]));
 }
 
-function runTask(task: Task, memory: Memory, t: number, backwards: boolean): void {
-  if (task.kind === 'parallel')
-    for (const part of ordered(task.parts, backwards)) runPart(part, memory, t, backwards);
-  else runPart(task, memory, t, backwards);
+/** @param t the time of a stage, else the steps that dispatches before this one did. */
+function runDispatch(task: Task, memory: Memory, t: number, backwards: boolean): void {
+  for (const part of task.kind === 'parallel' ? ordered(task.parts, backwards) : [task])
+    runPart(part, memory, t, backwards);
 }
 
 function runPart(part: Part, memory: Memory, t: number, backwards: boolean): void {
-  if (part.kind === 'step') runStage(part.stage, memory, part.first + t * part.direction, backwards);
-  else if (part.kind === 'sequence') runSequence(part, memory, backwards);
-  else runStage(part, memory, t, backwards);
-}
-
-function runSequence(
-  { first, count, direction, rows, stages }: SequenceTask,
-  memory: Memory,
-  backwards: boolean,
-) {
-  for (const row of ordered([...Array(rows).keys()], backwards))
-    for (let n = 0; n < count; n++)
-      for (const { stage, rowAxis } of stages)
-        runStage(rowOf(stage, rowAxis, row), memory, first + n * direction, backwards);
+  if (part.kind !== 'sequence' && part.kind !== 'step') {
+    runStage(part, memory, t, backwards);
+    return;
+  }
+  const { first, count, direction, chunk, delay } = part;
+  const times = Array.from({ length: chunk }, (_, n) => t - delay + n)
+    .filter((n) => n >= 0 && n < count)
+    .map((n) => first + n * direction);
+  if (part.kind === 'step') {
+    if (t >= delay && times.length > 0) runStage(part.stage, memory, times[0], backwards);
+    return;
+  }
+  for (const row of ordered([...Array(part.rows).keys()], backwards))
+    for (const time of times)
+      for (const { stage, rowAxis } of part.stages)
+        runStage(rowOf(stage, rowAxis, row), memory, time, backwards);
 }
 
 const ordered = <T>(list: readonly T[], backwards: boolean): T[] =>

@@ -5,7 +5,7 @@ import type { KernelLimits } from '../../../kernels/kernel.js';
 import { type BufferSpec, elementBytes } from '../../../kernels/stage.js';
 import { startsOf } from '../../../kernels/task.js';
 import { KronogradError } from '../../errors.js';
-import type { ComposedSchedule, LabelledTask } from '../../schedule/compose.js';
+import type { ComposedSchedule, LabelledTask } from '../../schedule/composed.js';
 import { divideBuffers } from '../../schedule/schedule.js';
 import type { Executable, Tensor } from '../backend.js';
 import { bytesOf, type Device, usedAfterDisposal } from './device.js';
