@@ -5,6 +5,7 @@
 import { Float32Backend } from '../src/backend/cpu/float32-backend.js';
 import type { Contender } from '../src/bench/contender.js';
 import { measure } from '../src/bench/measure.js';
+import { placeOf } from '../src/bench/place.js';
 import { markdownTable } from '../src/bench/table.js';
 import type { CurvatureProblem } from '../src/curvature/batch-products.js';
 import { kroneckerBlock } from '../src/curvature/kronecker.js';
@@ -82,8 +83,7 @@ function products(operator: LinearOperator, k: number): Contender {
 function contender(once: () => Promise<void>, owned: readonly Disposable[] = []): Contender {
   return {
     engine: 'kronograd',
-    backend: 'cpu',
-    adapter: space.backend.description,
+    ...placeOf(space.backend),
     facts: {
       dispatches: null,
       submits: null,

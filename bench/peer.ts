@@ -45,6 +45,7 @@ export class Peer implements Contender {
   readonly engine: string;
   readonly backend: string;
   readonly adapter: string;
+  readonly features = null;
   readonly #name: PeerName;
   readonly #child: ChildProcess;
   readonly #firstStepMs: number;

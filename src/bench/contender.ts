@@ -1,12 +1,10 @@
 import { KronogradError } from '../errors.js';
+import type { Place } from './place.js';
 
 /** One engine on one backend, doing one piece of work again and again: what is timed. */
-export interface Contender extends Disposable {
+export interface Contender extends Place, Disposable {
   /** `kronograd`, `naive loop`, or a peer's name with its version. */
   readonly engine: string;
-  readonly backend: string;
-  /** What it computes on, as a person would name it. */
-  readonly adapter: string;
   readonly facts: ContenderFacts;
   /** Does the work `steps` times, to completion; milliseconds for all of them. */
   run(steps: number): Promise<number>;

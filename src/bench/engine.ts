@@ -7,12 +7,14 @@ import { schedule } from '../schedule/index.js';
 import type { BenchBackend } from './backends.js';
 import { type Contender, type ContenderFacts, ownPeakRssBytes } from './contender.js';
 import { requireFit } from './fit.js';
+import { type Features, placeOf } from './place.js';
 import type { Tensors, Work } from './work.js';
 
 export class EngineContender implements Contender {
   readonly engine = 'kronograd';
   readonly backend: string;
   readonly adapter: string;
+  readonly features: Features | null;
   readonly facts: ContenderFacts;
   readonly #backend: BenchBackend;
   readonly #work: Work;
@@ -33,8 +35,7 @@ export class EngineContender implements Contender {
     this.#tensors = bound.tensors;
     this.#scope = bound.scope;
     this.#steps = 1;
-    this.backend = backend.name;
-    this.adapter = backend.description;
+    ({ backend: this.backend, adapter: this.adapter, features: this.features } = placeOf(backend));
     this.facts = facts;
   }
 

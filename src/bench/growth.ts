@@ -81,7 +81,7 @@ function processorMs(): number {
 
 const byProcessorTime = (contender: Contender): Contender => ({
   ...{ engine: contender.engine, backend: contender.backend, adapter: contender.adapter },
-  facts: contender.facts,
+  ...{ features: contender.features, facts: contender.facts },
   async run(steps) {
     const begin = processorMs();
     await contender.run(steps);

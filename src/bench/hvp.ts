@@ -6,16 +6,15 @@ import type { BenchBackend } from './backends.js';
 import { EngineContender } from './engine.js';
 import type { HvpWorks } from './hvp-work.js';
 import { measure } from './measure.js';
+import { type Place, placeInWords, placeOf } from './place.js';
 import { markdownTable } from './table.js';
 
 /** Ratios are of medians; those of minima, which other load disturbs less, and of flops stand beside them. */
-export interface HvpResult {
+export interface HvpResult extends Place {
   readonly name: 'hvp';
   readonly cell: string;
   readonly workload: string;
   readonly sizes: Readonly<Record<string, number>>;
-  readonly backend: string;
-  readonly adapter: string;
   readonly gradient_median_ms: number;
   readonly median_ms: number;
   /** Of a product to the gradient. */
@@ -60,8 +59,7 @@ export async function measureHvp(
     cell,
     workload: gradient.workload,
     sizes: gradient.sizes,
-    backend: backend.name,
-    adapter: backend.description,
+    ...placeOf(backend),
     gradient_median_ms: first.medianMs,
     median_ms: one.medianMs,
     ratio: one.medianMs / first.medianMs,
@@ -92,7 +90,7 @@ export function hvpTable(results: readonly HvpResult[]): string {
       ...['HVP / gradient (minima, flops)', 'k HVP / HVP (minima, flops)', 'dispatches', 'Mflop'],
     ],
     ...results.map((r) => [
-      ...[r.cell, r.workload, r.adapter, String(r.sizes.parameters)],
+      ...[r.cell, r.workload, placeInWords(r), String(r.sizes.parameters)],
       ...[r.gradient_median_ms.toFixed(2), r.median_ms.toFixed(2)],
       times(r.ratio, r.min_ratio, r.flops_ratio),
       `${times(r.many_ratio, r.many_min_ratio, r.many_flops_ratio)}, k = ${r.vectors}`,

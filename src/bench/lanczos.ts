@@ -6,18 +6,17 @@ import { hessianOperator } from '../curvature/model-operator.js';
 import { VectorSpace } from '../curvature/vector-space.js';
 import { ownPeakRssBytes } from './contender.js';
 import { type CurvatureModel, curvatureModel } from './curvature-model.js';
+import { type Place, placeInWords, placeOf } from './place.js';
 import { markdownTable } from './table.js';
 import type { Workload } from './workload.js';
 
 const WANTED = 5;
 
-export interface LanczosTiming {
+export interface LanczosTiming extends Place {
   readonly name: 'lanczos';
   readonly cell: string;
   readonly workload: string;
   readonly parameters: number;
-  readonly backend: string;
-  readonly adapter: string;
   readonly largest: readonly number[];
   /** The largest relative difference of an eigenvalue from the Rayleigh quotient x'Hx / x'x of its vector in float64. */
   readonly relative_error: number;
@@ -51,8 +50,7 @@ export async function measureLanczos(
     cell,
     workload: workload.name,
     parameters: model.parameters.size,
-    backend: backend.name,
-    adapter: backend.description,
+    ...placeOf(backend),
     largest: found.largest.values,
     ...(await examined(found, made)),
     products: found.steps,
@@ -93,7 +91,7 @@ export function lanczosTable(timings: readonly LanczosTiming[]): string {
   return markdownTable([
     ['on', `largest ${WANTED}`, 'off by', 'residual', 'products', 'seconds', 'basis', 'peak RSS'],
     ...timings.map((t) => [
-      t.adapter,
+      placeInWords(t),
       t.largest.map((value) => value.toPrecision(6)).join(', '),
       t.relative_error.toExponential(1),
       t.residual.toExponential(1),

@@ -12,6 +12,7 @@ export function naiveContender(makeStep: NonNullable<Work['naive']>): Contender 
     engine: 'naive loop',
     backend: 'js',
     adapter: 'CPU, plain JavaScript, one thread',
+    features: null,
     facts: {
       dispatches: null,
       submits: null,

@@ -1,12 +1,11 @@
 /** What an adapter's fixed costs are: for judging how few dispatches, passes, submits and readbacks a step should have. */
 import { type ProbedCosts, probe } from '../backend/webgpu/probe.js';
 import type { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
+import { type Place, placeInWords, placeOf } from './place.js';
 import { markdownTable } from './table.js';
 
-export interface ProbeResult {
+export interface ProbeResult extends Place {
   readonly name: 'probes';
-  readonly backend: string;
-  readonly adapter: string;
   /** Microseconds. */
   readonly dispatch_us: number;
   readonly pass_us: number;
@@ -15,10 +14,11 @@ export interface ProbeResult {
 }
 
 /** Takes some tenths of a second. @throws KronogradError DEVICE_LOST */
-export async function measureProbes({ name, description, device }: WebGpuBackend): Promise<ProbeResult> {
-  const { dispatch, pass, submit, readback }: ProbedCosts = await probe(device);
+export async function measureProbes(backend: WebGpuBackend): Promise<ProbeResult> {
+  const { dispatch, pass, submit, readback }: ProbedCosts = await probe(backend.device);
   return {
-    ...{ name: 'probes', backend: name, adapter: description },
+    name: 'probes',
+    ...placeOf(backend),
     ...{ dispatch_us: dispatch, pass_us: pass, submit_us: submit, readback_us: readback },
   };
 }
@@ -28,7 +28,7 @@ export function probesTable(results: readonly ProbeResult[]): string {
   return markdownTable([
     ['adapter', 'a dispatch', 'a pass', 'a submit', 'a readback'],
     ...results.map((result) => [
-      result.adapter,
+      placeInWords(result),
       ...[result.dispatch_us, result.pass_us, result.submit_us, result.readback_us].map(microseconds),
     ]),
   ]);

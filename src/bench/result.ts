@@ -4,17 +4,16 @@ import type { Agreement } from './agreement.js';
 import type { Contender } from './contender.js';
 import type { Timing } from './measure.js';
 import type { Peaks } from './peaks.js';
+import type { Place } from './place.js';
 import type { StageProfile } from './profile.js';
 import type { Work } from './work.js';
 
 /** Null: not known of this engine. */
-export interface Result {
+export interface Result extends Place {
   readonly name: string;
   readonly workload: string;
   readonly sizes: Readonly<Record<string, number>>;
   readonly engine: string;
-  readonly backend: string;
-  readonly adapter: string;
   readonly median_ms: number;
   readonly min_ms: number;
   /** The median absolute deviation, in milliseconds. */
@@ -85,6 +84,7 @@ export function resultOf(
     engine: contender.engine,
     backend: contender.backend,
     adapter: contender.adapter,
+    features: contender.features,
     median_ms: timing.medianMs,
     min_ms: timing.minMs,
     spread: timing.madMs,

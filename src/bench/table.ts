@@ -1,5 +1,6 @@
 /** Results for people: a table in Markdown, which reads as well on a terminal. */
 import type { Peaks } from './peaks.js';
+import { type Place, placeInWords } from './place.js';
 import type { StageProfile } from './profile.js';
 import type { Result } from './result.js';
 
@@ -77,8 +78,8 @@ export function markdownTable(rows: readonly (readonly string[])[]): string {
   return [line(titles!), rule, ...rest.map(line)].join('\n');
 }
 
-export const describePeaks = (adapter: string, { gflops, product, gbytesPerSecond }: Peaks): string =>
-  `${adapter}: best product ${short(gflops)} GFLOP/s (${product}), copy ${short(gbytesPerSecond)} GB/s`;
+export const describePeaks = (place: Place, { gflops, product, gbytesPerSecond }: Peaks): string =>
+  `${placeInWords(place)}: best product ${short(gflops)} GFLOP/s (${product}), copy ${short(gbytesPerSecond)} GB/s`;
 
 /** The stages that make up most of a step, and the rest in one line. */
 export function profileTable(stages: readonly StageProfile[]): string {

@@ -4,19 +4,18 @@ import { tunedDevice } from '../backend/webgpu/tuning/tuned-device.js';
 import { type Measurement, Tuner } from '../backend/webgpu/tuning/tuner.js';
 import type { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { schedule } from '../schedule/index.js';
+import { type Place, placeOf } from './place.js';
 import { markdownTable } from './table.js';
 import type { Work } from './work.js';
 
-export interface TuningResult extends Measurement {
-  readonly adapter: string;
-}
+export interface TuningResult extends Measurement, Place {}
 
 /** Somebody waits for the table. */
 const MILLISECONDS = 120_000;
 
 /** Measures all of a step anew, whatever is known, and replaces what the store has. */
 export async function measureTuning(
-  { device, description }: WebGpuBackend,
+  backend: WebGpuBackend,
   work: Work,
   store: TuningStore,
 ): Promise<TuningResult[]> {
@@ -26,9 +25,9 @@ export async function measureTuning(
     set: (key, value) => store.set(key, value),
   };
   const tuner = new Tuner(
-    tunedDevice(device, description),
+    tunedDevice(backend.device, backend.description),
     { store: fresh, milliseconds: MILLISECONDS },
-    (measurement) => results.push({ adapter: description, ...measurement }),
+    (measurement) => results.push({ ...placeOf(backend), ...measurement }),
   );
   await tuner.tune(schedule(work.program), 'auto');
   return results;
@@ -36,7 +35,7 @@ export async function measureTuning(
 
 const figures = (milliseconds: number): string => milliseconds.toPrecision(3);
 
-export const tuningTable = (results: readonly TuningResult[]): string =>
+export const tuningTable = (results: readonly Measurement[]): string =>
   markdownTable([
     ['what', 'rule ms', 'best ms', 'ratio', 'by'],
     ...results.map(({ what, rule, best, choice }) => {

@@ -7,6 +7,7 @@ import { type HvpResult, hvpTable, measureHvp } from '../bench/hvp.js';
 import { hvpWorks } from '../bench/hvp-work.js';
 import { type LanczosTiming, lanczosTable, measureLanczos } from '../bench/lanczos.js';
 import { measurePeaks, type Peaks } from '../bench/peaks.js';
+import { placeInWords, placeOf } from '../bench/place.js';
 import { measureProbes, type ProbeResult, probesTable } from '../bench/probes.js';
 import { profileWork } from '../bench/profile.js';
 import { type RunOptions, runWork } from '../bench/run.js';
@@ -42,12 +43,8 @@ export function timer(
     if (before !== undefined) return before;
     const found = await measurePeaks(opened);
     known.set(opened, found);
-    const { name, description } = opened.backend;
-    print(
-      options.json
-        ? JSON.stringify({ name: 'peaks', backend: name, adapter: description, ...found })
-        : describePeaks(description, found),
-    );
+    const place = placeOf(opened.backend);
+    print(options.json ? JSON.stringify({ name: 'peaks', ...place, ...found }) : describePeaks(place, found));
     return found;
   };
   let fresh = true;
@@ -72,15 +69,15 @@ export function profiler(options: ReportOptions, print: (line: string) => void):
     const work = item.work();
     for (const { backend } of opened) {
       const stages = await profileWork(backend, work);
-      const adapter = backend.description;
+      const place = placeOf(backend);
       if (options.json)
         for (const stage of stages ?? [])
           print(
-            JSON.stringify({ name: 'profile', work: work.name, workload: work.workload, adapter, ...stage }),
+            JSON.stringify({ name: 'profile', work: work.name, workload: work.workload, ...place, ...stage }),
           );
       else {
         const table = stages === null ? 'the adapter has no timestamps' : profileTable(stages);
-        print(`\n${title(work)}, on ${adapter}\n\n${table}`);
+        print(`\n${title(work)}, on ${placeInWords(place)}\n\n${table}`);
       }
     }
   };
@@ -135,7 +132,7 @@ export function tuner({ json }: ReportOptions, print: (line: string) => void, st
       const results = await measureTuning(gpu, work, store);
       const names = { name: 'tune', work: work.name, workload: work.workload };
       if (json) for (const result of results) print(JSON.stringify({ ...names, ...result }));
-      else print(`\n${title(work)}, on ${gpu.description}\n\n${tuningTable(results)}`);
+      else print(`\n${title(work)}, on ${placeInWords(placeOf(gpu))}\n\n${tuningTable(results)}`);
     }
   };
 }

@@ -1,5 +1,5 @@
 /** `kronograd doctor`: what this machine can compute on, what that costs, and what is missing. */
-import { adapterName } from '../backend/webgpu/adapter.js';
+import { adapterName, subgroupMatricesInWords, subgroupsInWords } from '../backend/webgpu/adapter.js';
 import { type Examination, type ExaminedAdapter, examine, type Problem } from './examination.js';
 import { UNSAFE_FAST_MEANING } from './options.js';
 import type { CommandRegistration } from './program.js';
@@ -59,7 +59,7 @@ function report({
 }
 
 function describeAdapter(adapter: ExaminedAdapter): string[] {
-  const { isSoftware, features, limits, costs, problem } = adapter;
+  const { isSoftware, features, subgroups, subgroupMatrices, limits, costs, problem } = adapter;
   const bounds = LIMITS.map(([name, meaning, unit]) => {
     const value = limits[name] ?? 0;
     return `${meaning} ${unit === 'bytes' ? formatBytes(value) : value}`;
@@ -73,6 +73,8 @@ function describeAdapter(adapter: ExaminedAdapter): string[] {
       '  features',
       `${has.join(', ') || 'none of use'}${lacks.length > 0 ? `; not ${lacks.join(', ')}` : ''}`,
     ),
+    ...(subgroups === null ? [] : [line('', subgroupsInWords(subgroups))]),
+    ...(subgroupMatrices.length === 0 ? [] : [line('', subgroupMatricesInWords(subgroupMatrices))]),
     line('', `${features.length} in all, see --json`),
     line('  limits', bounds.join(', ')),
     ...(costs === null

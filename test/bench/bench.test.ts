@@ -98,6 +98,10 @@ describe('kronograd bench', () => {
     expect(peaks.gflops).toBeGreaterThan(0);
     expect(peaks.gbytesPerSecond).toBeGreaterThan(0);
     expect(ours).toMatchObject({ name: 'lstm', workload: 'T', backend, adapter: expect.any(String) });
+    const features = { toggles: ['disable_workgroup_init'], halves: expect.any(Boolean) };
+    for (const { features: found } of [peaks, ours])
+      expect(found).toEqual(backend === 'cpu' ? null : expect.objectContaining(features));
+    expect(naive.features).toBeNull();
     for (const field of FIELDS) expect(ours[field], field).toSatisfy(Number.isFinite);
     expect(ours.dispatches_per_step).toBeGreaterThan(0);
     expect(ours.submits_per_step).toBe(backend === 'webgpu' ? 1 : 0);
@@ -143,6 +147,7 @@ describe('kronograd bench', () => {
       name: 'probes',
       backend: 'webgpu',
       adapter: expect.stringMatching(/, unsafe-fast$/),
+      features: { toggles: expect.arrayContaining(['skip_validation']) },
     });
     for (const cost of ['dispatch_us', 'pass_us', 'submit_us', 'readback_us'])
       expect(probes[cost], cost).toBeGreaterThanOrEqual(0);

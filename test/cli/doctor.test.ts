@@ -43,8 +43,8 @@ async function doctor(folder: string, env: NodeJS.ProcessEnv, ...options: string
   return (await promisify(execFile)(process.execPath, args, { env })).stdout;
 }
 
-const examine = async (folder: string, env: NodeJS.ProcessEnv): Promise<Examination> =>
-  JSON.parse(await doctor(folder, env, '--json'));
+const examine = async (folder: string, env: NodeJS.ProcessEnv, ...options: string[]): Promise<Examination> =>
+  JSON.parse(await doctor(folder, env, '--json', ...options));
 
 describe('with an adapter', async () => {
   const { kind, env } = await graphicsEnvironment();
@@ -61,10 +61,15 @@ describe('with an adapter', async () => {
     expect(backends.auto.name).toBe(adapters.every((each) => each.isSoftware) ? 'cpu' : 'webgpu');
   });
 
-  test.skipIf(kind === 'none')('says which toggles are on', async () => {
+  test.skipIf(kind === 'none')('says which toggles are on, and what subgroups can do', async () => {
     const { toggles } = await examine(inside, env);
     expect(toggles).toEqual(['disable_workgroup_init']);
     const text = await doctor(inside, env, '--unsafe-fast');
+    const { adapters } = await examine(inside, env, '--unsafe-fast');
+    for (const { subgroups, subgroupMatrices } of adapters) {
+      if (subgroups !== null) expect(text).toMatch(/^ +subgroups of \d+( to \d+)?$/m);
+      for (const { M, N, K } of subgroupMatrices) expect(text).toContain(`${M}x${N}x${K} `);
+    }
     expect(text).toMatch(/toggles disable_workgroup_init, skip_validation, disable_robustness, /);
   });
 

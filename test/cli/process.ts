@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
+import { withoutDawnWarnings } from '../support/dawn-warnings.js';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -50,7 +51,9 @@ export function start(
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
   const ended = new Promise<Ended>((settle) =>
-    child.once('close', (exitCode, signal) => settle({ exitCode, signal, out, err })),
+    child.once('close', (exitCode, signal) =>
+      settle({ exitCode, signal, out, err: withoutDawnWarnings(err) }),
+    ),
   );
   return { child, out: () => out, ended };
 }

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
 import { CHECKPOINT_FILES } from '../../src/train/checkpoint.js';
 import { buildCommand, start } from './process.js';
 
@@ -193,7 +194,8 @@ test('without an adapter, webgpu is refused and auto takes the CPU', async () =>
 });
 
 test('auto does not take a GPU that is a CPU', async ({ skip }) => {
-  if (!process.env.VK_DRIVER_FILES?.includes('swiftshader')) skip('there is a real GPU here');
+  using backend = await createDawnBackend();
+  skip(!backend.device.adapter.isSoftware, 'there is a real GPU here');
   const { out } = await train(['--text', text, ...SMALL, '--steps', '2']).ended;
   expect(out).toMatch(/^backend {2}CPU.*is software: the CPU is faster\)/);
 });

@@ -96,3 +96,11 @@ export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
 /** One line, as a person would name the adapter. */
 export const adapterName = ({ vendor, architecture, device, description }: AdapterDescription): string =>
   [...new Set([vendor, architecture, device, description])].filter((word) => word !== '').join(' ');
+
+export const subgroupsInWords = ({ min, max }: NonNullable<KernelLimits['subgroups']>): string =>
+  `subgroups of ${min === max ? min : `${min} to ${max}`}`;
+
+export const subgroupMatricesInWords = (matrices: readonly SubgroupMatrix[]): string =>
+  `subgroup matrices ${matrices
+    .map((p) => `${p.M}x${p.N}x${p.K} ${p.componentType} -> ${p.resultComponentType}`)
+    .join(', ')}`;

@@ -61,5 +61,6 @@ export async function createDawnBackend(
 ): Promise<WebGpuBackend> {
   const { unsafeFast = false, composition, tuning } = options;
   const note = unsafeFast ? 'unsafe-fast' : '';
-  return WebGpuBackend.create(await loadDawn({ unsafeFast }), { note, composition, tuning });
+  const toggles = dawnToggles({ unsafeFast });
+  return WebGpuBackend.create(await loadDawn({ unsafeFast }), { note, toggles, composition, tuning });
 }

@@ -25,18 +25,25 @@ export interface WebGpuOptions {
   readonly tuning?: TuningOptions | undefined;
   /** What a person should know beside the adapter's name. */
   readonly note?: string;
+  /** The toggles of Dawn that are on, as far as they are known. */
+  readonly toggles?: readonly string[];
 }
 
 export class WebGpuBackend implements Backend {
   readonly name = 'webgpu';
   readonly device: Device;
   readonly pipelines: Pipelines;
+  readonly toggles: readonly string[];
   readonly #composition: Composition;
   readonly #note: string;
   readonly #tuner: Tuner | undefined;
 
-  private constructor(device: Device, { composition = 'auto', note = '', tuning }: WebGpuOptions) {
+  private constructor(
+    device: Device,
+    { composition = 'auto', note = '', toggles = [], tuning }: WebGpuOptions,
+  ) {
     this.device = device;
+    this.toggles = toggles;
     this.#composition = composition;
     this.#note = note;
     if (tuning !== undefined) this.#tuner = new Tuner(tunedDevice(device, this.description), tuning);

@@ -9,6 +9,7 @@ import { bytesOf } from '../../../src/backend/webgpu/device.js';
 import { probe } from '../../../src/backend/webgpu/probe.js';
 import { WebGpuBackend } from '../../../src/backend/webgpu/webgpu-backend.js';
 import { float, int } from '../../../src/program/program.js';
+import { withoutDawnWarnings } from '../../support/dawn-warnings.js';
 
 const open: WebGpuBackend[] = [];
 async function openBackend(): Promise<WebGpuBackend> {
@@ -205,8 +206,7 @@ describe('the process', () => {
     });
     child.stdin.end(outputFiles[0]!.text);
     const [code] = (await once(child, 'close')) as [number | null];
-    // Dawn tells on stderr of limits that it made smaller than the driver's.
-    return { code, output: output.replaceAll(/^Warning: max\w+ artificially reduced .*\n/gm, '') };
+    return { code, output: withoutDawnWarnings(output) };
   }
 
   const work = `
