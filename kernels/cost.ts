@@ -1,7 +1,7 @@
 /** What a stage costs: arithmetic and memory traffic, from its sizes alone. */
 import { product } from './affine.js';
 import type { KernelLimits } from './kernel.js';
-import type { BufferSpec, Ref, Scalar, Stage } from './stage.js';
+import { type BufferSpec, bytesEach, type Ref, type Scalar, type Stage } from './stage.js';
 
 export interface Cost {
   /** Additions, multiplications and function calls, one each; a multiply-add is two. */
@@ -17,7 +17,7 @@ export type ElementBytes = (buffer: number) => number;
 export const elementBytes =
   (buffers: readonly BufferSpec[], { halves }: Pick<KernelLimits, 'halves'>): ElementBytes =>
   (buffer) =>
-    halves && buffers[buffer]!.dtype === 'half' ? 2 : 4;
+    bytesEach(buffers[buffer]!, halves);
 
 const calls = (scalars: readonly Scalar[]) =>
   scalars.filter(({ kind }) => kind === 'call' || kind === 'rowSum').length;

@@ -15,7 +15,7 @@ import {
 } from './task.js';
 
 /** Bytes of workgroup memory for each invocation, of stages that have no choice. */
-const bytesEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
+const bytesForEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
   pointwise: 0,
   rows: 4,
   reduce: 16,
@@ -30,7 +30,7 @@ export function roomForProducts(stages: readonly Stage[], threads: number, limit
   let products = 0;
   for (const { kind } of stages) {
     if (kind === 'gemm') products++;
-    else room -= threads * bytesEach[kind];
+    else room -= threads * bytesForEach[kind];
   }
   return room / Math.max(1, products);
 }

@@ -191,5 +191,5 @@ export interface BufferSpec {
 }
 
 /** Bytes of an element. @param halves whether halves have 2 */
-export const elementBytes = ({ dtype }: { readonly dtype: DType }, halves: boolean): 2 | 4 =>
+export const bytesEach = ({ dtype }: { readonly dtype: DType }, halves: boolean): 2 | 4 =>
   dtype === 'half' && halves ? 2 : 4;

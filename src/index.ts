@@ -89,6 +89,7 @@ export type { Captured, ScanResult, ScanSpec, StepInputs, StepOutputs } from './
 export { tangent } from './program/tangent.js';
 export type { Composition } from './schedule/compose.js';
 export { schedule } from './schedule/index.js';
+export { mixedPrecision } from './schedule/mixed-precision.js';
 export { printSchedule } from './schedule/print.js';
 export type { Schedule } from './schedule/schedule.js';
 export type { Checkpoint, CheckpointFiles } from './train/checkpoint.js';

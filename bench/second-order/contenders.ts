@@ -10,7 +10,7 @@ import { Lbfgs } from '../../src/optim/lbfgs.js';
 import type { Optimizer } from '../../src/optim/optimizer.js';
 import type { SecondOrderOptimizer } from '../../src/optim/second-order.js';
 import { sgd } from '../../src/optim/sgd.js';
-import { scalarNames, trainingStep } from '../../src/train/step-program.js';
+import { stepScalars, trainingStep } from '../../src/train/step-program.js';
 import type { Problem, ProblemId } from './problems.js';
 
 /** An optimizer at work on a problem. */
@@ -53,9 +53,9 @@ function firstOrder(name: string, optimizer: Optimizer, learningRate: number): C
     lookEvery: 50,
     async start(backend, problem) {
       const scope = new Scope();
+      const options = { optimizer, ringLength: 1 };
       const program = trainingStep(problem.model, {
-        ...{ batch: BATCH.firstOrder, unroll: problem.id.steps, optimizer, clip: CLIP, dropout: 0 },
-        ringLength: 1,
+        ...{ batch: BATCH.firstOrder, unroll: problem.id.steps, clip: CLIP, dropout: 0, ...options },
       });
       const executable = scope.own(await backend.compile(program));
       const tensors = programTensors(backend, program, scope);
@@ -66,11 +66,7 @@ function firstOrder(name: string, optimizer: Optimizer, learningRate: number): C
         async step(parts) {
           for (const [name, numbers] of Object.entries(parts)) tensors[name]!.write(numbers);
           done += 1;
-          const scalars: Readonly<Record<string, number>> = {
-            slot: 0,
-            ...optimizer.scalars(done, learningRate),
-          };
-          tensors.scalars!.write(scalarNames(optimizer).map((name) => scalars[name]!));
+          tensors.scalars!.write(stepScalars(options, { step: done, learningRate }));
           executable.run(tensors);
         },
         [Symbol.dispose]: () => scope[Symbol.dispose](),

@@ -5,7 +5,8 @@ import { CounterRandom } from '../data/random.js';
 import { LanguageModel } from '../model/language-model.js';
 import type { RecurrentOptions } from '../model/recurrent.js';
 import { adam } from '../optim/adam.js';
-import { scalarNames, trainingStep } from '../train/step-program.js';
+import { INITIAL_SCALING, SCALING } from '../train/loss-scaling.js';
+import { type Precision, stepScalars, trainingStep } from '../train/step-program.js';
 import { NaiveLstm } from './naive-lstm.js';
 import { type ReferenceWeights, referenceBatch, referenceWeights, transposed } from './reference.js';
 import type { Work } from './work.js';
@@ -21,14 +22,13 @@ const RING_LENGTH = 64;
 export function trainingWork(
   cell: string,
   workload: Workload,
-  { recompute }: Pick<RecurrentOptions, 'recompute'> = {},
+  { recompute, precision = 'float32' }: Pick<RecurrentOptions, 'recompute'> & { precision?: Precision } = {},
 ): Work {
   const { name, batch, unroll, hidden, layers, vocabulary } = workload;
   const model = new LanguageModel({ cell, vocabulary, hidden, layers, embedding: 'one-hot', recompute });
   const optimizer = adam();
-  const options = { unroll, optimizer, clip: 0, dropout: 0, ringLength: RING_LENGTH };
+  const options = { unroll, optimizer, clip: 0, dropout: 0, ringLength: RING_LENGTH, precision };
   const atBatch = (r: number) => trainingStep(model, { ...options, batch: r });
-  const names = scalarNames(optimizer);
   const isLstm = cell === 'lstm';
   return {
     name: cell,
@@ -45,15 +45,12 @@ export function trainingWork(
           ? flatWeights(model, workload, referenceWeights(workload))
           : model.parameters.initial(new CounterRandom(1)),
       );
+      tensors[SCALING]?.write(INITIAL_SCALING);
       tensors.characters!.write(characters);
       tensors.targets!.write(targets);
     },
     beforeStep(tensors, n) {
-      const scalars: Readonly<Record<string, number>> = {
-        slot: n % RING_LENGTH,
-        ...optimizer.scalars(n + 1, LEARNING_RATE),
-      };
-      tensors.scalars!.write(names.map((each) => scalars[each]!));
+      tensors.scalars!.write(stepScalars(options, { step: n + 1, learningRate: LEARNING_RATE }));
       resetState(tensors);
     },
     async loss(tensors, n) {

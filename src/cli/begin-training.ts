@@ -18,6 +18,7 @@ export async function beginTraining<Data extends TrainingData>(
   if (resumed === undefined) {
     const trainer = await Trainer.create(backend, config, data);
     tellRecompute(trainer, config, progress);
+    tellWideHalves(backend, config, progress);
     describe(trainer);
     return trainer;
   }
@@ -25,6 +26,7 @@ export async function beginTraining<Data extends TrainingData>(
   if (warning !== undefined) progress.log(warning, { event: 'warning' });
   const trainer = await Trainer.restore(backend, checkpoint, config, data, folder);
   if (checkpoint.config.recompute !== true) tellRecompute(trainer, config, progress);
+  tellWideHalves(backend, config, progress);
   describe(trainer);
   const { stepsDone: step } = trainer;
   progress.log(`resumed  after step ${step} from ${folder}`, { event: 'resumed', step, folder });
@@ -40,6 +42,14 @@ function tellRecompute(
   if (recompute !== true || asked.recompute !== undefined) return;
   const message = 'memory   too little to store what BPTT needs of every step: it computes steps again';
   progress.log(message, { event: 'recompute' });
+}
+
+/** Says so when mixed precision saves nothing. */
+function tellWideHalves({ halves }: Backend, { precision }: RunConfig, progress: Progress): void {
+  if (precision !== 'mixed' || halves) return;
+  const message =
+    'halves   have 4 bytes here, without shader-f16: the numbers are the same, but nothing is saved';
+  progress.log(message, { event: 'wideHalves' });
 }
 
 /** What a step takes, in words. */

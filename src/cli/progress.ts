@@ -17,6 +17,9 @@ export interface ProgressUpdate {
   readonly step: number;
   /** Mean cross-entropy in nats. */
   readonly loss: number;
+  /** In mixed precision. */
+  readonly lossScale?: number;
+  readonly skippedSteps?: number;
 }
 
 /** How a training run shows itself. */
@@ -83,7 +86,7 @@ class BarProgress implements Progress {
     this.#bars = new MultiBar(
       {
         stream: this.#stream,
-        format: `{bar} {percentage}% | {value}/{total} | loss {loss} | ${this.bits ? '{bits} bits/char | ' : ''}{speed} tokens/s | {left} left`,
+        format: `{bar} {percentage}% | {value}/{total} | loss {loss} | ${this.bits ? '{bits} bits/char | ' : ''}{speed} tokens/s | {left} left{scaling}`,
         barsize: 20,
         hideCursor: true,
         forceRedraw: true, // or a line printed above would wipe out the bar
@@ -91,12 +94,15 @@ class BarProgress implements Progress {
       },
       Presets.shades_classic,
     );
-    this.#bar = this.#bars.create(total, done, { loss: '-', bits: '-', speed: '-', left: '-' });
+    this.#bar = this.#bars.create(total, done, { loss: '-', bits: '-', speed: '-', left: '-', scaling: '' });
   }
 
-  update({ step, loss }: ProgressUpdate): void {
+  update({ step, loss, ...scaling }: ProgressUpdate): void {
     const { tokensPerSecond, secondsLeft } = this.#pace.at(step);
     this.#bar?.update(step, {
+      scaling: scalingTexts(scaling)
+        .map((text) => ` | ${text}`)
+        .join(''),
       loss: loss.toFixed(4),
       bits: bitsPerCharacter(loss).toFixed(3),
       speed: formatRate(tokensPerSecond),
@@ -151,7 +157,7 @@ class LineProgress implements Progress {
     this.#pace.start(total, done, tokensPerStep);
   }
 
-  update({ step, loss }: ProgressUpdate): void {
+  update({ step, loss, ...scaling }: ProgressUpdate): void {
     const { tokensPerSecond, secondsLeft } = this.#pace.at(step);
     const time = this.#now();
     if (step < this.#total && time - this.#lastLine < LineProgress.INTERVAL) return;
@@ -160,6 +166,7 @@ class LineProgress implements Progress {
       `step ${step}/${this.#total}`,
       `loss ${loss.toFixed(4)}`,
       ...(this.bits ? [`${bitsPerCharacter(loss).toFixed(3)} bits/char`] : []),
+      ...scalingTexts(scaling),
       `${formatRate(tokensPerSecond)} tokens/s`,
       `${formatSeconds(secondsLeft)} left`,
     ];
@@ -191,11 +198,10 @@ class JsonProgress implements Progress {
     this.#write({ event: 'start', total, done, tokensPerStep });
   }
 
-  update({ step, loss }: ProgressUpdate): void {
+  update({ step, loss, lossScale, skippedSteps }: ProgressUpdate): void {
     this.#write({
       event: 'step',
-      step,
-      loss,
+      ...{ step, loss, lossScale, skippedSteps },
       ...(this.bits ? { bitsPerCharacter: bitsPerCharacter(loss) } : {}),
       ...this.#pace.at(step),
     });
@@ -210,6 +216,16 @@ class JsonProgress implements Progress {
   #write(record: JsonRecord): void {
     this.#stream.write(`${JSON.stringify(record)}\n`);
   }
+}
+
+/** The scale of the loss as a power of two, and how many steps it was too large for. */
+function scalingTexts({
+  lossScale,
+  skippedSteps,
+}: Pick<ProgressUpdate, 'lossScale' | 'skippedSteps'>): string[] {
+  if (lossScale === undefined) return [];
+  const skipped = skippedSteps ? `, ${skippedSteps} skipped` : '';
+  return [`scale 2^${Math.log2(lossScale)}${skipped}`];
 }
 
 function formatRate(perSecond: number): string {

@@ -34,6 +34,7 @@ export interface TrainOptions {
   readonly clipValue?: number;
   readonly clipAccumulations?: number;
   readonly recompute?: boolean;
+  readonly precision?: string;
   readonly dropout?: number;
   readonly recurrentDropout?: number;
   readonly zoneout?: number;
@@ -118,6 +119,10 @@ export function addTrainOptions(command: Command): Command {
     'compute steps again in BPTT instead of storing them, which by itself is done only when memory is short',
   );
   command.option('--no-recompute', 'never do so');
+  command.option(
+    '--precision <name>',
+    'float32, or mixed: products of 16-bit floats added up in float32, with loss scaling',
+  );
   number('--dropout', 'p', 'the probability that a unit between two layers is dropped');
   number(
     '--recurrent-dropout',

@@ -3,6 +3,7 @@
  *
  *     m = b1 m + (1 - b1) g      v = b2 v + (1 - b2) g^2      theta -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)
  */
+import type { Algebra } from '../program/functions.js';
 import { decayed, type Optimizer, withDecay } from './optimizer.js';
 
 export interface AdamOptions {
@@ -14,17 +15,26 @@ export interface AdamOptions {
   readonly decoupled?: boolean;
 }
 
+/** 1 - beta^t = 2 h / (1 + h) with h = tanh(-t ln(beta) / 2): without cancellation, in float32 as well. */
+function biasCorrection<V>(on: Algebra<V>, beta: number, t: V): V {
+  const h = on.call('tanh', on.call('mul', t, on.constant(-Math.log(beta) / 2)));
+  return on.call('div', on.call('mul', on.constant(2), h), on.call('add', on.constant(1), h));
+}
+
 export function adam(options: AdamOptions = {}): Optimizer {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, decoupled = false } = options;
   return {
     name: decoupled ? 'adamw' : 'adam',
     slots: ['m', 'v'],
-    scalars: (step, learningRate) => ({
-      stepSize: learningRate / (1 - beta1 ** step),
-      rootCorrection: Math.sqrt(1 - beta2 ** step),
-      // Of decay, which the correction of the mean does not concern.
-      decayCorrection: 1 - beta1 ** step,
-    }),
+    scalars: (on, { step, learningRate }) => {
+      const mean = biasCorrection(on, beta1, step);
+      return {
+        stepSize: on.call('div', learningRate, mean),
+        rootCorrection: on.call('sqrt', biasCorrection(on, beta2, step)),
+        // Of decay, which the correction of the mean does not concern.
+        decayCorrection: mean,
+      };
+    },
     update(on, at) {
       const { theta, slots, scalars } = at;
       const c = (x: number) => on.constant(x);

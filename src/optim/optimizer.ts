@@ -1,5 +1,6 @@
 /** First-order optimizers as equations over the flat parameter vector: one pointwise pass, on every backend. */
 import type { Builder } from '../program/builder.js';
+import type { Algebra } from '../program/functions.js';
 import type { Value } from '../program/program.js';
 
 export interface Optimizer {
@@ -7,12 +8,18 @@ export interface Optimizer {
   /** Vectors of theta's size that it keeps between steps; all start at zero. */
   readonly slots: readonly string[];
   /**
-   * Scalars that change from step to step, for step = 1, 2, ... and the scheduled learning rate. Steps are proportional
-   * to one of them, `stepSize`, and that to the learning rate.
+   * Scalars that change from step to step, for step = 1, 2, ... and the scheduled learning rate, as numbers or as values
+   * of a program. Steps are proportional to one of them, `stepSize`, and that to the learning rate.
    */
-  readonly scalars: (step: number, learningRate: number) => Readonly<Record<string, number>>;
+  readonly scalars: <V>(on: Algebra<V>, at: StepOf<V>) => Readonly<Record<string, V>>;
   /** The new theta and slots. */
   readonly update: (on: Builder, at: UpdateInputs) => { theta: Value; slots: Record<string, Value> };
+}
+
+export interface StepOf<V> {
+  /** Updates made, this one counted in. */
+  readonly step: V;
+  readonly learningRate: V;
 }
 
 export interface UpdateInputs {
@@ -46,19 +53,21 @@ export function clipByValue(on: Builder, gradient: Value, limit: number): Value 
   return limit === 0 ? gradient : on.clamp(gradient, limit);
 }
 
-/** The gradient scaled down to a norm of at most `limit`, and the norm it had: max|g| untouched below it. */
+/**
+ * The gradient scaled down to a norm of at most `limit`, and the norm it had: max|g| untouched below it.
+ * @param scaled The gradient times `scale`, which is a power of two.
+ */
 export function clipByGlobalNorm(
   on: Builder,
-  gradient: Value,
+  scaled: Value,
   limit: number,
+  scale: Value = on.constant(1),
 ): { gradient: Value; norm: Value } {
-  const norm = on.call('sqrt', on.sumAll(on.mul(gradient, gradient)));
-  if (limit === 0) return { gradient, norm };
+  const norm = on.call('div', on.call('sqrt', on.sumAll(on.mul(scaled, scaled))), scale);
   // As PyTorch does it: limit / (norm + 1e-6), never above 1.
-  const scale = on.call(
-    'min',
-    on.constant(1),
-    on.call('div', on.constant(limit), on.add(norm, on.constant(1e-6))),
-  );
-  return { gradient: on.mul(gradient, scale), norm };
+  const factor =
+    limit === 0
+      ? on.constant(1)
+      : on.call('min', on.constant(1), on.call('div', on.constant(limit), on.add(norm, on.constant(1e-6))));
+  return { gradient: on.mul(scaled, on.call('div', factor, scale)), norm };
 }

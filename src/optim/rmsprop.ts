@@ -24,7 +24,7 @@ export function rmsProp(options: RmsPropOptions = {}): Optimizer {
   return {
     name: 'rmsprop',
     slots: ['v', ...(centered ? ['mean'] : []), ...(momentum > 0 ? ['b'] : [])],
-    scalars: (_, learningRate) => ({ stepSize: learningRate }),
+    scalars: (_, { learningRate }) => ({ stepSize: learningRate }),
     update(on, at) {
       const { theta, slots, scalars } = at;
       const average = (before: Value, x: Value) =>

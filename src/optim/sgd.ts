@@ -15,7 +15,7 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOpti
   return {
     name: momentum === 0 ? 'sgd' : nesterov ? 'nesterov' : 'momentum',
     slots: momentum === 0 ? [] : ['v'],
-    scalars: (_, learningRate) => ({ stepSize: learningRate }),
+    scalars: (_, { learningRate }) => ({ stepSize: learningRate }),
     update(on, at) {
       const { theta, slots, scalars } = at;
       const g = withDecay(on, at, weightDecay);

@@ -33,6 +33,12 @@ export interface Algebra<V> {
   constant(value: number): V;
 }
 
+/** Numbers as they are, in float64. */
+export const numbers: Algebra<number> = {
+  call: (name, ...args) => functions[name].evaluate(...args),
+  constant: (value) => value,
+};
+
 export interface PointwiseFunction {
   readonly arity: 1 | 2 | 3;
   /** The value, in float64. Predicates give 1 or 0. */

@@ -1,5 +1,6 @@
 /** A schedule that a person can read: dispatch by dispatch, with its work and its traffic. */
-import { costOf } from '../../kernels/cost.js';
+import { type Cost, costOf, elementBytes } from '../../kernels/cost.js';
+import type { Stage } from '../../kernels/stage.js';
 import { arenaBytesOf, type LabelledStage, type Loop, type Schedule } from './schedule.js';
 
 export interface ScheduleTotals {
@@ -13,10 +14,11 @@ export function totals(schedule: Schedule): ScheduleTotals {
   let dispatches = 0;
   let flops = 0;
   let bytes = 0;
+  const costOfStage = costsIn(schedule);
   for (const step of schedule.steps) {
     const times = step.kind === 'loop' ? step.count : 1;
     for (const { stage } of stagesOf(step)) {
-      const cost = costOf(stage);
+      const cost = costOfStage(stage);
       dispatches += times;
       flops += times * cost.flops;
       bytes += times * cost.bytes;
@@ -28,10 +30,17 @@ export function totals(schedule: Schedule): ScheduleTotals {
 const stagesOf = (step: LabelledStage | Loop): readonly LabelledStage[] =>
   step.kind === 'loop' ? step.stages : [step];
 
+/** Where a half has 2 bytes. */
+const costsIn = ({ buffers }: Schedule): ((stage: Stage) => Cost) => {
+  const bytesOf = elementBytes(buffers, { halves: true });
+  return (stage) => costOf(stage, bytesOf);
+};
+
 export function printSchedule(schedule: Schedule): string {
   const lines: string[] = [];
+  const costOfStage = costsIn(schedule);
   const line = (indent: string, { label, stage }: LabelledStage, times: number) => {
-    const { flops, bytes } = costOf(stage);
+    const { flops, bytes } = costOfStage(stage);
     const count = times === 1 ? '' : ` x ${times}`;
     lines.push(
       `${indent}${label.padEnd(60 - indent.length)} ${si(flops * times)}flop ${si(bytes * times)}B${count}`,

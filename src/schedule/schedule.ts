@@ -1,5 +1,5 @@
 /** The scheduler's result: stages in order, loops over time, and the buffers they touch. */
-import { type BufferSpec, elementBytes, type Stage } from '../../kernels/stage.js';
+import { type BufferSpec, bytesEach, type Stage } from '../../kernels/stage.js';
 
 /** Stages run for t = first, first + direction, ... (count times), all of them at each t in order. */
 export interface Loop {
@@ -33,7 +33,7 @@ export const divideBuffers = (
 
 /** Bytes of each buffer. @param halves whether halves have 2 bytes each, and not 4 */
 export const bufferBytesOf = ({ buffers }: Pick<Schedule, 'buffers'>, halves: boolean): number[] =>
-  buffers.map((spec) => elementBytes(spec, halves) * spec.length);
+  buffers.map((spec) => bytesEach(spec, halves) * spec.length);
 
 /** Bytes of the temporary memory. */
 export const arenaBytesOf = ({ buffers }: Pick<Schedule, 'buffers'>, halves: boolean): number =>

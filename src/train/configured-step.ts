@@ -22,13 +22,13 @@ export function configuredStep(
   data: TrainingData,
   length = data.unroll(config),
 ): ConfiguredStep {
-  const { batch, clip, clipValue, layers, weightDecay } = config;
+  const { batch, clip, clipValue, layers, weightDecay, precision } = config;
   const model = data.model(config);
   if (isSecondOrder(config.optimizer)) throw new Error(`${config.optimizer} takes no such step`);
   const optimizer = optimizerNamed(config.optimizer, weightDecay);
   const groups = groupVectors(model.parameters, config);
   const program = trainingStep(model, {
-    ...{ batch, unroll: length, optimizer, clip, clipValue },
+    ...{ batch, unroll: length, optimizer, clip, clipValue, precision },
     grouped: groups !== null,
     // Between layers: with one layer there is nothing to drop.
     dropout: layers > 1 ? config.dropout : 0,

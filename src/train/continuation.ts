@@ -1,6 +1,6 @@
 import { KronogradError } from '../errors.js';
 import { type Checkpoint, requireSameConfig } from './checkpoint.js';
-import type { RunConfig } from './run-config.js';
+import { RUN_DEFAULTS, type RunConfig } from './run-config.js';
 import type { TrainingData } from './training-data.js';
 
 /**
@@ -13,7 +13,9 @@ export function requireContinuation(
   { identity, noun, resumeKeys }: TrainingData,
   where: string,
 ): void {
-  requireSameConfig(checkpoint.config, { ...config }, resumeKeys, where);
+  // What was saved before there was a choice is of float32.
+  const saved = { precision: RUN_DEFAULTS.precision, ...checkpoint.config };
+  requireSameConfig(saved, { ...config }, [...resumeKeys, 'precision'], where);
   const same = Object.entries(identity).every(([key, value]) => checkpoint.config[key] === value);
   if (!same)
     throw new KronogradError('CHECKPOINT', `the checkpoint is of another ${noun}`, {

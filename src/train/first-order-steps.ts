@@ -8,9 +8,10 @@ import type { Optimizer } from '../optim/optimizer.js';
 import { threefry2x32 } from '../program/threefry.js';
 import { BucketedProgram, type ProgramAtLength } from './bucketed-program.js';
 import { type ConfiguredStep, configuredStep } from './configured-step.js';
+import { INITIAL_SCALING, SCALING } from './loss-scaling.js';
 import { RANDOM_STREAMS } from './random-streams.js';
 import type { RunConfig } from './run-config.js';
-import { scalarNames } from './step-program.js';
+import { stepScalars } from './step-program.js';
 import type { StepMetrics } from './trainer.js';
 import type { TrainingBatch, TrainingData } from './training-data.js';
 import { RING_LENGTH, type TrainingSteps } from './training-steps.js';
@@ -19,7 +20,7 @@ import { type FlatParameters, requireTensor, tensorOf } from './weights.js';
 export class FirstOrderSteps implements TrainingSteps {
   readonly model: Model;
   readonly #data: TrainingData;
-  readonly #optimizer: Optimizer;
+  readonly #options: Parameters<typeof stepScalars>[0] & { readonly optimizer: Optimizer };
   readonly #scope: Scope;
   readonly #programs: BucketedProgram;
   /** At all T steps. */
@@ -28,7 +29,7 @@ export class FirstOrderSteps implements TrainingSteps {
   readonly #dropoutKey: number;
 
   private constructor(
-    { seed }: RunConfig,
+    { seed, precision }: RunConfig,
     data: TrainingData,
     { model, optimizer, groups }: ConfiguredStep,
     programs: BucketedProgram,
@@ -37,12 +38,13 @@ export class FirstOrderSteps implements TrainingSteps {
   ) {
     this.model = model;
     this.#data = data;
-    this.#optimizer = optimizer;
+    this.#options = { optimizer, precision, ringLength: RING_LENGTH };
     this.#programs = programs;
     this.#whole = whole;
     this.#tensors = whole.tensors;
     this.#scope = scope;
     if (groups !== null) this.#tensors.groups!.write(groups);
+    this.#tensors[SCALING]?.write(INITIAL_SCALING);
     [this.#dropoutKey] = threefry2x32(seed, RANDOM_STREAMS.dropout, 0, 0);
   }
 
@@ -66,7 +68,7 @@ export class FirstOrderSteps implements TrainingSteps {
   }
 
   get optimizer(): string {
-    return this.#optimizer.name;
+    return this.#options.optimizer.name;
   }
 
   get cost() {
@@ -81,22 +83,20 @@ export class FirstOrderSteps implements TrainingSteps {
   async step(batch: TrainingBatch, step: number, learningRate: number): Promise<void> {
     const { length, executable, tensors } = this.#programs.atLeast(batch.longest ?? this.#whole.length);
     if (batch.resetsState) resetState(tensors);
-    const scalars: Readonly<Record<string, number>> = {
-      slot: (step - 1) % RING_LENGTH,
-      ...this.#optimizer.scalars(step, learningRate),
-    };
     for (const [name, numbers] of Object.entries(this.#data.parts(batch, length)))
       tensors[name]!.write(numbers);
-    tensors.scalars!.write(scalarNames(this.#optimizer).map((name) => scalars[name]!));
+    tensors.scalars!.write(stepScalars(this.#options, { step, learningRate }));
     tensors.key?.write([this.#dropoutKey, step]);
     executable.run(tensors);
   }
 
   async losses(first: number, last: number): Promise<StepMetrics[]> {
-    const [losses, norms] = await Promise.all([this.#tensors.losses!.read(), this.#tensors.norms!.read()]);
+    const rings = ['losses', 'norms', 'scales', 'skips'].map((name) => this.#tensors[name]?.read());
+    const [losses, norms, scales, skips] = await Promise.all(rings);
     return Array.from({ length: last - first + 1 }, (_, i) => {
       const slot = (first + i - 1) % RING_LENGTH;
-      return { step: first + i, loss: losses[slot]!, gradientNorm: norms[slot]! };
+      const scaling = scales && skips && { lossScale: scales[slot]!, skippedSteps: skips[slot]! };
+      return { step: first + i, loss: losses![slot]!, gradientNorm: norms![slot]!, ...scaling };
     });
   }
 

@@ -188,8 +188,10 @@ class Fit<Data extends TrainingData> {
 
   #take(metrics: readonly StepMetrics[]): void {
     for (const each of metrics) {
-      const { step, loss } = each;
+      const { step, loss, gradientNorm, lossScale } = each;
       if (this.#hasDiverged(loss)) throw this.#diverged(`the loss became ${loss}`, step);
+      if (lossScale === 1 && !Number.isFinite(gradientNorm))
+        throw this.#diverged(`the gradient became ${gradientNorm}, without any scale,`, step);
       this.#options.onEvent?.({ kind: 'step', ...each });
       this.#window.push(loss);
       this.#lastLoss = loss;

@@ -12,6 +12,7 @@ import {
 } from '../ranges.js';
 import { type ParameterGroup, requireGroups } from './parameter-groups.js';
 import { requireOneFunction } from './second-order-config.js';
+import { PRECISIONS, type Precision } from './step-program.js';
 
 export const CELLS = Object.keys(cells);
 export const OPTIMIZERS = [...FIRST_ORDER, ...SECOND_ORDER] as const;
@@ -49,6 +50,11 @@ export interface RunConfig {
    * sqrt(T) steps, for about a forward pass more. Without it, only where storing does not fit the device.
    */
   readonly recompute?: boolean;
+  /**
+   * `mixed`: products of 16-bit floats, added up in float32, with dynamic loss scaling. Parameters, the optimizer's memory
+   * and all other arithmetic stay in float32.
+   */
+  readonly precision: Precision;
   /** The probability that a unit between two layers is dropped in training. */
   readonly dropout: number;
   /** The share of h' that the products of a sequence's steps do not see in training, the same at each step. */
@@ -104,6 +110,7 @@ export const RUN_DEFAULTS: RunConfig = {
   clip: 5,
   clipValue: 0,
   clipAccumulations: 0,
+  precision: 'float32',
   dropout: 0,
   recurrentDropout: 0,
   zoneout: 0,
@@ -157,6 +164,7 @@ export const RUN_CHECKS: Checks<RunConfig> = {
   clipValue: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   clipAccumulations: (value, where) => requireNumber(value, where, { min: 0, max: 1e6 }),
   recompute: requireBoolean,
+  precision: (value, where) => requireChoice(value, where, PRECISIONS),
   dropout: requireShare,
   recurrentDropout: requireShare,
   zoneout: requireShare,

@@ -23,6 +23,15 @@ export function requireOneFunction(config: RunConfig, where: (key: string) => st
   // K-FAC has the penalty in its loss, and in its curvature.
   const isTaken = (key: keyof typeof REFUSED) => key === 'weightDecay' && optimizer === 'kfac';
   const bad = keys.find((key) => config[key] > 0 && !isTaken(key));
+  if (config.precision === 'mixed')
+    throw new KronogradError(
+      'OPTION',
+      `mixed precision is not for the optimizer ${optimizer}: it rounds products`,
+      {
+        where: `${where('precision')}, ${where('optimizer')}`,
+        fix: `leave ${where('precision')} out, or use an optimizer of first order`,
+      },
+    );
   if (bad === undefined && groups.length === 0) return;
   const [key, why] = bad
     ? [bad, REFUSED[bad]]

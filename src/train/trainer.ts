@@ -23,8 +23,12 @@ export interface StepMetrics {
   readonly step: number;
   /** Mean loss of the batch, before the update; of a text, in nats. */
   readonly loss: number;
-  /** Of the gradient, before clipping. */
+  /** Of the gradient, before clipping. Not finite in mixed precision where the scale was too large: the step was skipped. */
   readonly gradientNorm: number;
+  /** In mixed precision, what the loss was multiplied by in this step. */
+  readonly lossScale?: number;
+  /** In mixed precision, steps skipped since the start of training, this one counted in. */
+  readonly skippedSteps?: number;
 }
 
 /**

@@ -14,6 +14,11 @@ const prints: ((lines: unknown[][]) => void)[] = [
     const [first, , last] = lines[lines.length - 1]! as [number, string, number];
     expect(last).toBeLessThan(first);
   },
+  ([, plain, scaling, mixed]) => {
+    expect(scaling).toEqual([2 ** 16, 0]);
+    expect([plain![0], mixed![0]]).toEqual(['float32', 'mixed']);
+    expect(Math.abs((mixed![1] as number) / (plain![1] as number) - 1)).toBeLessThan(0.05);
+  },
   (lines) => expect(lines[0]![0]).toMatch(/for t = 0\.\.19/),
   (lines) => expect(Array.from(lines[0]![0] as Float64Array)).toEqual([70, 88]),
   (lines) => {

@@ -6,6 +6,7 @@ import { clipByGlobalNorm, clipByValue, type Optimizer } from '../../src/optim/o
 import { type RmsPropOptions, rmsProp } from '../../src/optim/rmsprop.js';
 import { sgd } from '../../src/optim/sgd.js';
 import { Builder } from '../../src/program/builder.js';
+import { numbers } from '../../src/program/functions.js';
 import { float } from '../../src/program/program.js';
 
 const START = [1, -2, 0.5];
@@ -23,7 +24,7 @@ interface Own {
 /** theta after some steps of an optimizer. */
 function run(optimizer: Optimizer, steps: number, own?: Own, rate = RATE): number[] {
   const size = START.length;
-  const names = Object.keys(optimizer.scalars(1, rate));
+  const names = Object.keys(optimizer.scalars(numbers, { step: 1, learningRate: rate }));
   const on = new Builder();
   const inputs = (list: readonly string[], shape: readonly number[]) =>
     Object.fromEntries(list.map((name) => [name, on.input(name, float(...shape))]));
@@ -46,7 +47,10 @@ function run(optimizer: Optimizer, steps: number, own?: Own, rate = RATE): numbe
   for (const slot of optimizer.slots) state[slot] = new Float64Array(size);
   for (let step = 1; step <= steps; step++) {
     const scalars = Object.fromEntries(
-      Object.entries(optimizer.scalars(step, rate)).map(([name, x]) => [name, Float64Array.of(x)]),
+      Object.entries(optimizer.scalars(numbers, { step, learningRate: rate })).map(([name, x]) => [
+        name,
+        Float64Array.of(x),
+      ]),
     );
     const gradient = Float64Array.from(gradientAt(Array.from(state.theta!), step));
     const vectors = own && {

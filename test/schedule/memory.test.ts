@@ -6,12 +6,12 @@ import { batchInputs } from '../../src/model/batch-inputs.js';
 import { LanguageModel } from '../../src/model/language-model.js';
 import { adam } from '../../src/optim/adam.js';
 import { Builder } from '../../src/program/builder.js';
-import { mixedPrecision } from '../../src/program/mixed-precision.js';
 import { float, type Program } from '../../src/program/program.js';
 import { distribute } from '../../src/schedule/distribute.js';
 import { schedule } from '../../src/schedule/index.js';
 import { lower } from '../../src/schedule/lower.js';
 import { dropDeadStores, lifetimes, planMemory } from '../../src/schedule/memory.js';
+import { mixedPrecision } from '../../src/schedule/mixed-precision.js';
 import { arenaBytesOf, divideBuffers } from '../../src/schedule/schedule.js';
 import { trainingStep } from '../../src/train/step-program.js';
 
@@ -41,7 +41,7 @@ it.each(WORKLOADS)('a training step of $name', ({ batch, unroll, vocabulary, hid
       ...{ batch, unroll, optimizer: adam(), clip: 1, dropout: 0, ringLength: 16 },
     });
     holds(step);
-    const mixed = mixedPrecision(distribute(step));
+    const mixed = mixedPrecision(step);
     for (const dtype of ['float', 'half'] as const) holds(mixed, dtype);
     const [plain, halved] = [step, mixed].map((program) => arenaBytesOf(schedule(program), true)) as [
       number,

@@ -11,9 +11,8 @@ import { LanguageModel } from '../../src/model/language-model.js';
 import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
 import { halfOfBits, roundToHalf } from '../../src/program/half.js';
-import { mixedPrecision } from '../../src/program/mixed-precision.js';
 import { float, int, type Program } from '../../src/program/program.js';
-import { distribute } from '../../src/schedule/distribute.js';
+import { mixedPrecision } from '../../src/schedule/mixed-precision.js';
 import type { Schedule } from '../../src/schedule/schedule.js';
 import { withDerivatives } from './derivatives.js';
 import { learnsATinyText } from './learning.js';
@@ -156,7 +155,7 @@ async function agreesInMixedPrecision(backend: Backend): Promise<string> {
   const batch = batchInputs(on, model, { steps: 9, samples: 5 });
   const { loss, state } = model.forward(on, { theta, ...batch });
   const [slope] = gradient(on, loss, [theta]);
-  const program = mixedPrecision(distribute(on.build({ loss, gradient: slope!, h: state.h!, c: state.c! })));
+  const program = mixedPrecision(on.build({ loss, gradient: slope!, h: state.h!, c: state.c! }));
   const inputs = {
     ...randomInputs(program, 4, (_, { shape }) =>
       Array.from({ length: shape[0]! * shape[1]! }, (_, i) => (i * 3) % 7),

@@ -1,6 +1,6 @@
 /** Training end to end, small enough for a GPU in software. */
 import type { Backend } from '../../src/backend/backend.js';
-import { resolveTrainConfig } from '../../src/train/config.js';
+import { resolveTrainConfig, type TrainConfig } from '../../src/train/config.js';
 import { fit } from '../../src/train/fit.js';
 import { prepareText } from '../../src/train/text-data.js';
 import { Trainer } from '../../src/train/trainer.js';
@@ -22,14 +22,19 @@ const TINY_CONFIG = resolveTrainConfig({
 const AT_START_ABOVE = 3;
 const AT_END_BELOW = 0.7;
 
-/** The loss of a tiny text falls, with the state carried from batch to batch. */
-export async function learnsATinyText(backend: Backend): Promise<string> {
-  const data = await prepareText(TINY_TEXT, TINY_CONFIG);
-  using trainer = await Trainer.create(backend, TINY_CONFIG, data);
+/** The first loss of the tiny text, and the mean of the last ten. */
+export async function learnText(backend: Backend, changes: Partial<TrainConfig>) {
+  const config = { ...TINY_CONFIG, ...changes };
+  const data = await prepareText(TINY_TEXT, config);
+  using trainer = await Trainer.create(backend, config, data);
   const losses: number[] = [];
   await fit(trainer, { onEvent: (event) => event.kind === 'step' && losses.push(event.loss) });
-  const first = losses[0]!;
-  const last = losses.slice(-10).reduce((sum, loss) => sum + loss / 10, 0);
+  return { losses, first: losses[0]!, last: losses.slice(-10).reduce((sum, loss) => sum + loss / 10, 0) };
+}
+
+/** The loss of a tiny text falls, with the state carried from batch to batch. */
+export async function learnsATinyText(backend: Backend): Promise<string> {
+  const { losses, first, last } = await learnText(backend, {});
   const told = `the loss went from ${first.toFixed(2)} to ${last.toFixed(2)} in ${losses.length} steps`;
   if (!(first > AT_START_ABOVE && last < AT_END_BELOW))
     throw new Error(`${told}; expected from above ${AT_START_ABOVE} to below ${AT_END_BELOW}`);

@@ -13,7 +13,7 @@ export class Float32Backend implements Backend {
   readonly name = 'cpu';
   readonly description: string;
   readonly capacity = { buffer: MAX_BYTES, total: MAX_BYTES };
-  readonly halves = false;
+  readonly halves: boolean = false;
   /** Null once disposed of. */
   #own: { readonly memory: Memory; readonly team: Team } | null;
 

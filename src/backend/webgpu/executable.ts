@@ -2,7 +2,7 @@
 import { describeTask } from '../../../kernels/describe.js';
 import { generateKernel, type Kernel } from '../../../kernels/index.js';
 import type { KernelLimits } from '../../../kernels/kernel.js';
-import { type BufferSpec, elementBytes } from '../../../kernels/stage.js';
+import { type BufferSpec, bytesEach } from '../../../kernels/stage.js';
 import { startsOf } from '../../../kernels/task.js';
 import { KronogradError } from '../../errors.js';
 import type { ComposedSchedule, LabelledTask } from '../../schedule/composed.js';
@@ -89,7 +89,7 @@ export class WebGpuExecutable implements Executable {
     const { arenas, named } = divideBuffers(schedule.buffers);
     this.#named = named;
     this.#arenas = arenas.map((spec) => {
-      const bytes = bytesOf(spec.length, elementBytes(spec, device.kernelLimits.halves));
+      const bytes = bytesOf(spec.length, bytesEach(spec, device.kernelLimits.halves));
       return device.allocate(bytes, usage, `the ${spec.name}`);
     });
     this.arenaBytes = this.#arenas.reduce((sum, { size }) => sum + size, 0);

@@ -1,5 +1,5 @@
 /** Tensors in GPU memory. */
-import { elementBytes } from '../../../kernels/stage.js';
+import { bytesEach } from '../../../kernels/stage.js';
 import { KronogradError } from '../../errors.js';
 import { bitsOfHalf, halfOfBits, roundToHalf } from '../../program/half.js';
 import { sizeOf, type Type, typeText } from '../../program/program.js';
@@ -21,7 +21,7 @@ export class WebGpuTensor implements Tensor {
     this.type = type;
     this.length = sizeOf(type.shape);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    this.#each = elementBytes(type, device.kernelLimits.halves);
+    this.#each = bytesEach(type, device.kernelLimits.halves);
     this.#buffer = device.allocate(bytesOf(this.length, this.#each), usage, `a tensor ${typeText(type)}`);
   }
 

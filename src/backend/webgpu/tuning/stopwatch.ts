@@ -1,6 +1,6 @@
 /** How long dispatches take on a device, over scratch memory: what they compute is thrown away. */
 import type { Kernel } from '../../../../kernels/kernel.js';
-import { type BufferSpec, elementBytes } from '../../../../kernels/stage.js';
+import { type BufferSpec, bytesEach } from '../../../../kernels/stage.js';
 import { bytesOf, type Device } from '../device.js';
 import { Pipelines } from '../pipelines.js';
 import { hasTimestamps, readTimestamps } from '../timestamps.js';
@@ -86,7 +86,7 @@ export class Stopwatch implements Disposable {
     let buffer = this.#scratch.get(number);
     if (buffer === undefined) {
       const spec = this.#buffers[number]!;
-      const bytes = bytesOf(spec.length, elementBytes(spec, this.#device.kernelLimits.halves));
+      const bytes = bytesOf(spec.length, bytesEach(spec, this.#device.kernelLimits.halves));
       buffer = this.#device.allocate(bytes, GPUBufferUsage.STORAGE, 'scratch memory to time kernels on');
       this.#scratch.set(number, buffer);
     }

@@ -8,10 +8,9 @@ import type { Model } from '../../src/model/model.js';
 import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
 import { roundToHalf } from '../../src/program/half.js';
-import { mixedPrecision } from '../../src/program/mixed-precision.js';
 import { float, type Node, type Program } from '../../src/program/program.js';
-import { distribute } from '../../src/schedule/distribute.js';
 import { schedule } from '../../src/schedule/index.js';
+import { mixedPrecision } from '../../src/schedule/mixed-precision.js';
 import { randomBatch } from '../support/curvature-problems.js';
 import { models } from '../support/models.js';
 import { expectClose, randomInputs } from '../support/numbers.js';
@@ -41,7 +40,7 @@ const allNodes = (nodes: readonly Node[]): Node[] =>
 const norm = (x: ArrayLike<number>) => Math.hypot(...Array.from(x));
 
 describe.each(Object.entries(models))('%s', (name, model) => {
-  const plain = distribute(gradientOf(model, T, r));
+  const plain = gradientOf(model, T, r);
   const mixed = mixedPrecision(plain);
   const inputs = inputsOf(model);
 
@@ -89,7 +88,7 @@ it('keeps the values of random programs as stages, and of their second derivativ
   let compared = 0;
   fc.assert(
     fc.property(randomOps, fc.integer({ min: 0, max: 1e6 }), (ops, seed) => {
-      const program = mixedPrecision(distribute(randomDerivatives(ops)));
+      const program = mixedPrecision(randomDerivatives(ops));
       const inputs = randomInputs(program, seed);
       const expected = interpret(program, inputs);
       for (const backwards of [false, true]) {
@@ -135,7 +134,7 @@ describe('what is rounded', () => {
 
   it('leaves the cell state of an LSTM alone, and rounds its output', () => {
     const plain = gradientOf(models.lstm!, T, r);
-    const [scan] = mixedPrecision(distribute(plain)).nodes.filter(({ op }) => op.kind === 'scan');
+    const [scan] = mixedPrecision(plain).nodes.filter(({ op }) => op.kind === 'scan');
     const histories = scan!.outputs.filter(({ type }) => type.shape[0] === T + 1);
     expect(new Set(histories.map(({ type }) => type.dtype))).toEqual(new Set(['half', 'float']));
   });

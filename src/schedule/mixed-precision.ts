@@ -7,7 +7,7 @@
  * All arithmetic stays in float32, and so does what is added up over steps: the cell state, sums, losses, gradients
  * of parameters. Inputs keep their types: parameters are rounded once a run, all at once.
  */
-import { Builder } from './builder.js';
+import { Builder } from '../program/builder.js';
 import {
   bodyInputs,
   isColumn,
@@ -17,14 +17,16 @@ import {
   type ScanPort,
   scanInputs,
   type Value,
-} from './program.js';
+} from '../program/program.js';
+import { distribute } from './distribute.js';
 
 /**
  * The program in mixed precision, with the inputs that it has; an output that enters a product is of halves, unless it
- * updates an input. What loops compute before and behind their steps counts as kept where it stands outside of them:
- * to be given a distributed program, after its derivatives were taken.
+ * updates an input. Its loops are distributed: then whatever they keep of their steps enters or leaves them. To be
+ * done after derivatives were taken.
  */
-export function mixedPrecision(program: Program): Program {
+export function mixedPrecision(given: Program): Program {
+  const program = distribute(given);
   const on = new Builder();
   const halves = new Halves(program);
   const moved = new Map<Value, Value>();
