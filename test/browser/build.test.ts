@@ -11,7 +11,7 @@ import { missing, openPage, type TestPage } from './page.js';
 
 /** Kilobytes, minified and compressed, of what an entry loads before it asks for more. */
 const BUDGETS = [
-  { what: 'kronograd', entry: 'index.js', budget: 108 },
+  { what: 'kronograd', entry: 'index.js', budget: 110 },
   { what: 'kronograd/curvature', entry: 'curvature.js', budget: 75 },
 ];
 
