@@ -4,7 +4,7 @@ import { isQuadAligned } from './affine.js';
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
 import { costOf, elementBytes } from './cost.js';
-import { chooseTile, type GemmTile, vectorOf } from './gemm_tile.js';
+import { chooseTile, type GemmTile, isDirect, vectorOf } from './gemm_tile.js';
 import type { Kernel, KernelLimits } from './kernel.js';
 import { claimOf, grantedQuads, type Quads } from './quads.js';
 import { scalarStatements } from './scalars.js';
@@ -54,9 +54,12 @@ function panelsOf(stage: GemmStage, term: GemmTerm, number: number, tile: GemmTi
 }
 
 /** The reading that alignment allows; 'scalars' always works. */
-function bestReading({ ref, lineAxis, depthAxis, lines, depth, vector, offsets }: Panel): Reading {
+function bestReading(
+  { ref, lineAxis, depthAxis, lines, depth, vector, offsets }: Panel,
+  tile: GemmTile,
+): Reading {
   if (offsets.some((offset) => offset % 4 !== 0)) return 'scalars';
-  if (isQuadAligned(ref, depthAxis) && depth % 4 === 0) return 'quads along k';
+  if (!isDirect(tile) && isQuadAligned(ref, depthAxis) && depth % 4 === 0) return 'quads along k';
   if (isQuadAligned(ref, lineAxis) && lines % 4 === 0 && vector === 4) return 'quads across lines';
   return 'scalars';
 }
@@ -65,7 +68,7 @@ function bestReading({ ref, lineAxis, depthAxis, lines, depth, vector, offsets }
 function quadsOf(stage: GemmStage, { tile, panels }: GemmPlan, bindings: Bindings): Quads {
   const wanted = panels
     .flat()
-    .filter((panel) => bestReading(panel) !== 'scalars' && bindings.dtype(panel.ref.buffer) !== 'int')
+    .filter((panel) => bestReading(panel, tile) !== 'scalars' && bindings.dtype(panel.ref.buffer) !== 'int')
     .map(({ ref }) => ref.buffer);
   const ownsQuads = (ref: Ref) =>
     vectorOf(tile.columnsEach) === 4 && isQuadAligned(ref, 2) && stage.columns % 4 === 0;
@@ -155,15 +158,13 @@ function copyStatements(panel: Panel, reading: Reading): string[] {
 /** The name of a vector of sums. */
 const sumName = (slot: number, row: number, group: number) => `sum${slot}_${row}_${group}`;
 
-/** sum += a * b for everything an invocation owns, at one k. */
-function multiplyStatements(term: GemmTerm, tile: GemmTile): string[] {
-  const rowVector = vectorOf(tile.rowsEach);
-  const columnVector = vectorOf(tile.columnsEach);
-  const rowGroups = tile.rowsEach / rowVector;
-  const columnGroups = tile.columnsEach / columnVector;
+/** What an invocation multiplies at one k, from workgroup memory. */
+function tileReads(term: GemmTerm, tile: GemmTile): string[] {
+  const rowGroups = tile.rowsEach / vectorOf(tile.rowsEach);
+  const columnGroups = tile.columnsEach / vectorOf(tile.columnsEach);
   const offsets = [...new Set(term.slots.map(({ offset }) => offset))];
   const rows = rowGroups === 1 ? 'y' : `y * ${rowGroups}`;
-  const loads = [
+  return [
     ...range(rowGroups).map((g) => `let a${g} = tile_a[k * PITCH_A + ${rows}${g === 0 ? '' : ` + ${g}`}];`),
     ...offsets.flatMap((_, part) =>
       range(columnGroups).map((g) => {
@@ -172,15 +173,101 @@ function multiplyStatements(term: GemmTerm, tile: GemmTile): string[] {
       }),
     ),
   ];
-  const sums = term.slots.flatMap(({ slot, offset }) =>
+}
+
+/** sum += a * b for everything an invocation owns, at one k. */
+function multiplyStatements(term: GemmTerm, tile: GemmTile): string[] {
+  const rowVector = vectorOf(tile.rowsEach);
+  const offsets = [...new Set(term.slots.map(({ offset }) => offset))];
+  return term.slots.flatMap(({ slot, offset }) =>
     range(tile.rowsEach).flatMap((row) =>
-      range(columnGroups).map((g) => {
+      range(tile.columnsEach / vectorOf(tile.columnsEach)).map((g) => {
         const a = component(`a${Math.floor(row / rowVector)}`, rowVector, row % rowVector);
         return `${sumName(slot, row, g)} += ${a} * b${offsets.indexOf(offset)}_${g};`;
       }),
     ),
   );
-  return [...loads, ...sums];
+}
+
+/** A product whose blocks are copied into workgroup memory, one after the other along k. */
+const stagedProduct = (
+  term: GemmTerm,
+  panels: readonly Panel[],
+  readingOf: (panel: Panel) => Reading,
+  tile: GemmTile,
+): string[] => [
+  `for (var depth = 0; depth < ${term.depth}; depth += TILE_DEPTH) {`,
+  ...indent([
+    ...panels.flatMap((panel) => copyStatements(panel, readingOf(panel))),
+    'workgroupBarrier();',
+    'for (var k = 0; k < TILE_DEPTH; k++) {',
+    ...indent([...tileReads(term, tile), ...multiplyStatements(term, tile)]),
+    '}',
+    'workgroupBarrier();',
+  ]),
+  '}',
+];
+
+/**
+ * A product whose operands are read where they are, from the start of each line on. Lines beyond the edges stand for the
+ * last ones: their sums are not stored.
+ */
+function directProduct(
+  term: GemmTerm,
+  panels: readonly Panel[],
+  readingOf: (panel: Panel) => Reading,
+  tile: GemmTile,
+  bindings: Bindings,
+): string[] {
+  const reads = panels.map((panel) => {
+    const { side, ref, lines, vector, offsets } = panel;
+    const isA = side === 'a';
+    const each = isA ? tile.rowsEach : tile.columnsEach;
+    const hasEdge = lines % (each * (isA ? tile.threadsY : tile.threadsX)) !== 0;
+    const byQuads = readingOf(panel) !== 'scalars';
+    const start = (line: number) => `${isA ? 'row' : 'column'}${line}`;
+    const starts = range(each).flatMap((line) => {
+      if (byQuads && line % 4 !== 0) return [];
+      const group = Math.floor(line / vector);
+      const place = isA
+        ? `tile_row + y * ROWS_EACH + ${line}`
+        : `tile_column + (x + ${group} * THREADS_X) * COLUMN_VECTOR + ${line % vector}`;
+      const inside = hasEdge ? `min(${place}, ${lines - (byQuads ? 4 : 1)})` : `(${place})`;
+      const axes = isA ? ['b', inside, '0'] : ['b', '0', inside];
+      return [`let ${start(line)} = ${bindings.index(ref, axes)};`];
+    });
+    const vectors = offsets.flatMap((offset, part) =>
+      range(each / vector).map((group) => {
+        const parts = range(byQuads ? 1 : vector).map((c) => {
+          const from = start(group * vector + c);
+          return `load_${side}${panel.term}(${offset === 0 ? from : `${from} + ${offset}`}, k)`;
+        });
+        const value = byQuads || vector === 1 ? parts[0]! : `${vectorType(vector)}(${parts.join(', ')})`;
+        return `let ${isA ? `a${group}` : `b${part}_${group}`} = ${value};`;
+      }),
+    );
+    return { starts, vectors };
+  });
+  return [
+    '{',
+    ...indent([
+      ...reads.flatMap(({ starts }) => starts),
+      `for (var k = 0; k < ${term.depth}; k++) {`,
+      ...indent([...reads.flatMap(({ vectors }) => vectors), ...multiplyStatements(term, tile)]),
+      '}',
+    ]),
+    '}',
+  ];
+}
+
+/** A function that loads an element, or a quad across lines, at some depth of the line that starts at an index. */
+function lineFunction({ side, term, ref, depthAxis }: Panel, reading: Reading, bindings: Bindings): string[] {
+  const line: Ref = { buffer: ref.buffer, offset: 0, strides: [1, ref.strides[depthAxis]!], time: null };
+  const [type, load] =
+    reading === 'scalars'
+      ? ['f32', bindings.load(line, ['start', 'k'])]
+      : ['vec4<f32>', bindings.loadQuad(line, ['start', 'k'])];
+  return [`fn load_${side}${term}(start: i32, k: i32) -> ${type} {`, `  return ${load};`, '}'];
 }
 
 function epilogueFunction(stage: GemmStage, tile: GemmTile, bindings: Bindings): string[] {
@@ -252,23 +339,20 @@ export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): 
   const { batch, rows, columns, slots, terms } = stage;
   const rowVector = vectorOf(tile.rowsEach);
   const columnVector = vectorOf(tile.columnsEach);
-  const readingOf = (panel: Panel) => (bindings.isQuads(panel.ref.buffer) ? bestReading(panel) : 'scalars');
+  const readingOf = (panel: Panel) =>
+    bindings.isQuads(panel.ref.buffer) ? bestReading(panel, tile) : 'scalars';
 
-  const operands = panels.flat().flatMap((panel) => operandFunction(panel, readingOf(panel), tile, bindings));
+  const operands = panels
+    .flat()
+    .flatMap((panel) =>
+      isDirect(tile)
+        ? lineFunction(panel, readingOf(panel), bindings)
+        : operandFunction(panel, readingOf(panel), tile, bindings),
+    );
   const epilogue = epilogueFunction(stage, tile, bindings);
   const blocks = Math.max(...panels.map(([, { offsets }]) => offsets.length));
-  const products = terms.flatMap((term, number) => [
-    `for (var depth = 0; depth < ${term.depth}; depth += TILE_DEPTH) {`,
-    ...indent([
-      ...panels[number]!.flatMap((panel) => copyStatements(panel, readingOf(panel))),
-      'workgroupBarrier();',
-      'for (var k = 0; k < TILE_DEPTH; k++) {',
-      ...indent(multiplyStatements(term, tile)),
-      '}',
-      'workgroupBarrier();',
-    ]),
-    '}',
-  ]);
+  const product = isDirect(tile) ? directProduct : stagedProduct;
+  const products = terms.flatMap((term, number) => product(term, panels[number]!, readingOf, tile, bindings));
   const sums = range(slots).flatMap((slot) =>
     range(tile.rowsEach).flatMap((row) =>
       range(tile.columnsEach / columnVector).map(
@@ -297,13 +381,15 @@ export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): 
           `const COLUMN_VECTOR = ${columnVector};`,
           `const TILE_DEPTH = ${tile.depth};`,
         ],
-        tiles: [
-          // One longer than the lines need, so that writes along k fall into different banks.
-          `const PITCH_A = TILE_ROWS / ROW_VECTOR + 1;`,
-          `const PITCH_B = TILE_COLUMNS / COLUMN_VECTOR + 1;`,
-          `var<workgroup> tile_a: array<${vectorType(rowVector)}, TILE_DEPTH * PITCH_A>;`,
-          `var<workgroup> tile_b: array<${vectorType(columnVector)}, ${blocks} * TILE_DEPTH * PITCH_B>;`,
-        ],
+        tiles: isDirect(tile)
+          ? []
+          : [
+              // One longer than the lines need, so that writes along k fall into different banks.
+              `const PITCH_A = TILE_ROWS / ROW_VECTOR + 1;`,
+              `const PITCH_B = TILE_COLUMNS / COLUMN_VECTOR + 1;`,
+              `var<workgroup> tile_a: array<${vectorType(rowVector)}, TILE_DEPTH * PITCH_A>;`,
+              `var<workgroup> tile_b: array<${vectorType(columnVector)}, ${blocks} * TILE_DEPTH * PITCH_B>;`,
+            ],
         operands,
         epilogue,
         sums,

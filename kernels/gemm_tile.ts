@@ -11,9 +11,12 @@ export interface GemmTile {
   /** Sums of an invocation along rows and columns, in each slot. */
   readonly rowsEach: number;
   readonly columnsEach: number;
-  /** Elements of the inner dimension in workgroup memory at a time. */
+  /** Elements of the inner dimension in workgroup memory at a time; 0 for operands that are read where they are. */
   readonly depth: number;
 }
+
+/** Whether nothing is copied into workgroup memory. */
+export const isDirect = ({ depth }: GemmTile): boolean => depth === 0;
 
 /** Neighbouring elements moved as one vector: as many of `each` as WGSL has vectors for. */
 export const vectorOf = (each: number): 1 | 2 | 4 => (each % 4 === 0 ? 4 : each % 2 === 0 ? 2 : 1);
@@ -45,11 +48,22 @@ const sharedArrangements = [
   [8, 32],
 ] as const;
 
-function* candidates(isShared: boolean): Generator<GemmTile> {
-  for (const [threadsY, threadsX] of isShared ? [...arrangements, ...sharedArrangements] : arrangements)
+/** Of invocations that each read what they need: the more of it is in one row, the less. */
+const directArrangements = [
+  ...arrangements,
+  ...sharedArrangements,
+  ...[8, 16, 32].map((threads) => [1, threads] as const),
+  ...[4, 8].map((threads) => [2, threads] as const),
+  ...[4, 8].map((threads) => [4, threads] as const),
+] as const;
+
+function* candidates(isShared: boolean, { directRead }: KernelLimits): Generator<GemmTile> {
+  const staged = isShared ? [...arrangements, ...sharedArrangements] : arrangements;
+  for (const [threadsY, threadsX] of directRead === null ? staged : directArrangements)
     for (const rowsEach of [1, 2, 4, 8])
       for (const columnsEach of [1, 2, 4, 8])
-        for (const depth of [8, 16, 32]) yield { threadsX, threadsY, rowsEach, columnsEach, depth };
+        for (const depth of directRead === null ? [8, 16, 32] : [0])
+          yield { threadsX, threadsY, rowsEach, columnsEach, depth };
 }
 
 /** Bytes of workgroup memory of a tile, padding included. `fed`: the slots whose B is there at once. */
@@ -61,9 +75,20 @@ export function tileBytes(tile: GemmTile, fed: number): number {
 }
 
 /** What an invocation does for its part of one tile of the result, in multiply-adds. */
-function workOf({ terms, slots }: GemmStage, fed: number, tile: GemmTile): number {
+function workOf(
+  { terms, slots }: GemmStage,
+  fed: number,
+  tile: GemmTile,
+  { directRead }: KernelLimits,
+): number {
   const { threadsX, threadsY, rowsEach, columnsEach } = tile;
   const multiplies = rowsEach * columnsEach * fed;
+  if (directRead !== null) {
+    const depth = terms.reduce((sum, term) => sum + term.depth, 0);
+    return (
+      depth * (multiplies + directRead * (rowsEach + fed * columnsEach)) + rowsEach * columnsEach * slots
+    );
+  }
   const reads = rowsEach / vectorOf(rowsEach) + (fed * columnsEach) / vectorOf(columnsEach);
   const copies = rowsEach / threadsX + (fed * columnsEach) / threadsY;
   const blocks = terms.reduce((sum, term) => sum + Math.ceil(term.depth / tile.depth), 0);
@@ -104,7 +129,8 @@ function timedTile(
   const groups = batch * rowTiles * Math.ceil(columns / (threadsX * columnsEach));
   const inTurn = share?.tile ? groups / rowTiles : 1;
   const beside = groups / inTurn;
-  const time = workOf(stage, fed, tile) * inTurn * timesFilled(beside, threads, limits);
+  const idle = share?.tile ? 1 : timesIdle(beside, threads, limits);
+  const time = workOf(stage, fed, tile, limits) * inTurn * timesFilled(beside, threads, limits) * idle;
   return { tile, time, beside };
 }
 
@@ -118,7 +144,7 @@ export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Shar
   const measured = share === undefined ? limits.tiles?.get(productKey(stage)) : undefined;
   if (measured !== undefined) return timedTile(stage, measured, limits, share);
   let best: TimedTile | undefined;
-  for (const tile of candidates(share !== undefined)) {
+  for (const tile of candidates(share !== undefined, limits)) {
     const timed = timedTile(stage, tile, limits, share);
     if (timed !== undefined && (best === undefined || timed.time < best.time)) best = timed;
   }
@@ -131,7 +157,7 @@ export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Shar
  */
 export function tilesByTime(stage: GemmStage, limits: KernelLimits): TimedTile[] {
   const best = new Map<string, TimedTile>();
-  for (const tile of candidates(false)) {
+  for (const tile of candidates(false, limits)) {
     const timed = timedTile(stage, tile, limits, undefined);
     if (timed === undefined) continue;
     const { depth: _, ...division } = tile;

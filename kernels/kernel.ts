@@ -38,6 +38,11 @@ export interface KernelLimits {
    * workgroup of the one before is done. Some microseconds on a GPU.
    */
   readonly dispatchCost: number;
+  /**
+   * What an invocation pays to read a number from storage where workgroup memory is no nearer, as on a CPU that plays GPU, in
+   * multiply-adds. Null on a GPU: what several invocations need is copied into workgroup memory first.
+   */
+  readonly directRead: number | null;
   /** Whether shaders know 16-bit floats: buffers of halves then have 2 bytes an element, else 4. */
   readonly halves: boolean;
   /** The least and the largest size that a subgroup may have; null without subgroups. */
@@ -68,6 +73,7 @@ export const defaultLimits: KernelLimits = {
   parallelInvocations: 16384,
   coreInvocations: 256,
   dispatchCost: 4000,
+  directRead: null,
   halves: false,
   subgroups: null,
   subgroupMatrices: [],

@@ -54,7 +54,10 @@ export function shapesByTime(
   limits: KernelLimits,
 ): TimedShape[] {
   const shapes: TimedShape[] = [];
-  for (const threads of [32, 64, 128, 256].filter((n) => n <= CORE_FILLED * limits.coreInvocations))
+  const { coreInvocations } = limits;
+  const suits = (threads: number) =>
+    threads >= Math.min(32, coreInvocations) && threads <= CORE_FILLED * coreInvocations;
+  for (const threads of [8, 16, 32, 64, 128, 256].filter(suits))
     for (const tileRows of [4, 8, 16, 32, 64]) {
       const shape = { tileRows, threads };
       const time = timeOfStep(stages, rows, shape, limits);

@@ -9,7 +9,8 @@
 // A workgroup computes TILE_ROWS x TILE_COLUMNS elements of every slot. It copies blocks of A and B, TILE_DEPTH
 // deep, into workgroup memory, with the axis of stride 1 read by neighbouring invocations; elements outside of the
 // matrices are zeros. An invocation keeps ROWS_EACH x COLUMNS_EACH sums for each slot in registers (V. Volkov and
-// J. Demmel, "Benchmarking GPUs to tune dense linear algebra", SC 2008). Each sum runs over k in order.
+// J. Demmel, "Benchmarking GPUs to tune dense linear algebra", SC 2008). Each sum runs over k in order. Where workgroup memory
+// is no nearer than storage nothing is copied: an invocation reads what it multiplies.
 //
 // As it stands: C = A B with A [32, 48], B [48, 40], C [32, 40], row-major. Bindings: the buffers of the stage in the
 // order of their first use; then, inside a loop over time, a uniform { t }.

@@ -20,14 +20,18 @@ const call = (fn: Extract<Scalar, { kind: 'call' }>['fn'], ...args: number[]): S
   ...{ kind: 'call', fn, args },
 });
 
+/** Operands are copied into workgroup memory, or read where they are. */
+const ways = [null, 8];
+
 describe('gemm', () => {
   it('multiplies and adds at any size and transposition', async () => {
     await fc.assert(
-      fc.asyncProperty(productShapes, async (shape) => {
+      fc.asyncProperty(productShapes, fc.constantFrom(...ways), async (shape, directRead) => {
         const { stage, buffers, scale } = product(shape);
-        await check(backend, stage, buffers, { tolerance: sumTolerance(shape.depth + 1), scale });
+        const kernel = gemmKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
+        await check(backend, stage, buffers, { tolerance: sumTolerance(shape.depth + 1), scale, kernel });
       }),
-      { numRuns: 25 },
+      { numRuns: 50 },
     );
   });
 
@@ -39,7 +43,7 @@ describe('gemm', () => {
   ])('reads four at a time where strides allow (transposed: A %s, B %s)', async (transposeA, transposeB) => {
     const shape = { batch: 2, rows: 20, columns: 36, depth: 24, transposeA, transposeB, offset: 4 };
     const { stage, buffers, scale } = product(shape);
-    const kernel = gemmKernel(stage, buffers, backend.device.kernelLimits);
+    const kernel = gemmKernel(stage, buffers, { ...backend.device.kernelLimits, directRead: null });
     expect(kernel.code).toContain('array<vec4<f32>, ');
     await check(backend, stage, buffers, { tolerance: sumTolerance(25), scale, kernel });
   });
@@ -57,10 +61,13 @@ describe('gemm', () => {
     const { stage, buffers, scale } = product(shape);
     const each = [1, 2, 4, 8];
     const tiles: GemmTile[] = each.flatMap((rowsEach) =>
-      each.map((columnsEach) => ({ threadsX: 8, threadsY: 4, rowsEach, columnsEach, depth: 8 })),
+      each.flatMap((columnsEach) =>
+        [0, 8].map((depth) => ({ threadsX: 8, threadsY: 4, rowsEach, columnsEach, depth })),
+      ),
     );
     for (const tile of tiles) {
       const kernel = gemmKernel(stage, buffers, backend.device.kernelLimits, tile);
+      expect(kernel.code.includes('var<workgroup>')).toBe(tile.depth > 0);
       await check(backend, stage, buffers, { tolerance: sumTolerance(21), scale, kernel });
     }
   });
@@ -85,53 +92,57 @@ describe('gemm', () => {
     await check(backend, stage, buffers, { tolerance: sumTolerance(depth) });
   });
 
-  it('adds products of several terms into several slots, and evaluates an epilogue', async () => {
-    const [batch, rows, columns] = [1, 9, 10];
-    const [depth0, depth1, slots] = [7, 12, 3];
-    const stage: GemmStage = {
-      ...{ kind: 'gemm', batch, rows, columns, slots },
-      terms: [
-        {
-          depth: depth0,
-          a: ref(1, [0, depth0, 1]),
-          b: ref(2, [0, slots * columns, 1]),
-          slots: [0, 1, 2].map((slot) => ({ slot, offset: slot * columns })),
-        },
-        {
-          depth: depth1,
-          a: ref(3, [0, 1, rows]),
-          b: ref(4, [0, 1, depth1]),
-          slots: [
-            { slot: 0, offset: 0 },
-            { slot: 2, offset: depth1 * columns },
-          ],
-        },
-      ],
-      scalars: [
-        ...[0, 1, 2].map(accumulator),
-        load(ref(5, [0, 0, 1])),
-        call('add', 0, 3),
-        call('sigmoid', 4),
-        call('tanh', 1),
-        call('mul', 5, 6),
-        call('sub', 7, 2),
-      ],
-      stores: [
-        { ref: ref(6, [0, columns, 1]), value: 8 },
-        { ref: ref(6, [0, 1, rows], rows * columns), value: 5 },
-      ],
-    };
-    const buffers = [
-      floats('arena', [0]),
-      floats('x', numbers(rows * depth0, 1)),
-      floats('w', numbers(depth0 * slots * columns, 2)),
-      floats('h', numbers(rows * depth1, 3)),
-      floats('u', numbers(2 * depth1 * columns, 4)),
-      floats('bias', numbers(columns, 5)),
-      floats('y', numbers(2 * rows * columns, 6)),
-    ];
-    await check(backend, stage, buffers, { tolerance: 5e-6 });
-  });
+  it.each(ways)(
+    'adds products of several terms into several slots, and evaluates an epilogue (%s)',
+    async (directRead) => {
+      const [batch, rows, columns] = [1, 9, 10];
+      const [depth0, depth1, slots] = [7, 12, 3];
+      const stage: GemmStage = {
+        ...{ kind: 'gemm', batch, rows, columns, slots },
+        terms: [
+          {
+            depth: depth0,
+            a: ref(1, [0, depth0, 1]),
+            b: ref(2, [0, slots * columns, 1]),
+            slots: [0, 1, 2].map((slot) => ({ slot, offset: slot * columns })),
+          },
+          {
+            depth: depth1,
+            a: ref(3, [0, 1, rows]),
+            b: ref(4, [0, 1, depth1]),
+            slots: [
+              { slot: 0, offset: 0 },
+              { slot: 2, offset: depth1 * columns },
+            ],
+          },
+        ],
+        scalars: [
+          ...[0, 1, 2].map(accumulator),
+          load(ref(5, [0, 0, 1])),
+          call('add', 0, 3),
+          call('sigmoid', 4),
+          call('tanh', 1),
+          call('mul', 5, 6),
+          call('sub', 7, 2),
+        ],
+        stores: [
+          { ref: ref(6, [0, columns, 1]), value: 8 },
+          { ref: ref(6, [0, 1, rows], rows * columns), value: 5 },
+        ],
+      };
+      const buffers = [
+        floats('arena', [0]),
+        floats('x', numbers(rows * depth0, 1)),
+        floats('w', numbers(depth0 * slots * columns, 2)),
+        floats('h', numbers(rows * depth1, 3)),
+        floats('u', numbers(2 * depth1 * columns, 4)),
+        floats('bias', numbers(columns, 5)),
+        floats('y', numbers(2 * rows * columns, 6)),
+      ];
+      const kernel = gemmKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
+      await check(backend, stage, buffers, { tolerance: 5e-6, kernel });
+    },
+  );
 
   it('covers grids longer than one axis may be', async () => {
     const shape = {

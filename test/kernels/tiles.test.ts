@@ -52,6 +52,13 @@ describe('the tiles of a product', () => {
     );
   });
 
+  it('copies nothing where workgroup memory is no nearer, and then keeps what it read for many sums', () => {
+    const stage = product({ rows: 512, columns: 512, depth: 64 });
+    const software = { ...defaultLimits, parallelInvocations: 16, coreInvocations: 8, directRead: 8 };
+    expect(chooseTile(stage, software)).toMatchObject({ rowsEach: 8, columnsEach: 8, depth: 0 });
+    expect(tilesByTime(stage, defaultLimits).every(({ tile }) => tile.depth > 0)).toBe(true);
+  });
+
   it('is the measured one where there is one, alone but not in a shared workgroup', () => {
     const stage = product({ rows: 64, columns: 64, depth: 64 });
     const other = tilesByTime(stage, defaultLimits)[3]!.tile;

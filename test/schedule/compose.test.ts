@@ -22,7 +22,10 @@ import { cases, ids } from '../support/programs.js';
 import { randomDerivatives, randomOps } from '../support/random-programs.js';
 import { runComposed } from '../support/run-composed.js';
 
-const software = { ...defaultLimits, parallelInvocations: 16, coreInvocations: 8, dispatchCost: 700 };
+const software = {
+  ...defaultLimits,
+  ...{ parallelInvocations: 16, coreInvocations: 8, dispatchCost: 700, directRead: 8 },
+};
 
 describe('composed programs keep their values, whatever the order of workgroups', () => {
   it.each(cases)('$name', (given) => {

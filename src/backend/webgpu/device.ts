@@ -19,7 +19,7 @@ const wantedFeatures = ['timestamp-query', 'subgroups', 'shader-f16', SUBGROUP_M
  * A CPU that plays GPU: a few cores with 4 lanes, two vectors at a time. SwiftShader on two cores does 60
  * multiply-adds an invocation in a microsecond, and starts a dispatch in 12. A GPU's numbers are in `defaultLimits`.
  */
-const software = { parallelInvocations: 16, coreInvocations: 8, dispatchCost: 700 };
+const software = { parallelInvocations: 16, coreInvocations: 8, dispatchCost: 700, directRead: 8 };
 
 /** Of a buffer, a multiple of 16 so that it can be bound as vec4. */
 export const bytesOf = (elements: number, each = 4): number =>
