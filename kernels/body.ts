@@ -9,7 +9,10 @@ import type { Extension, Kernel, KernelLimits } from './kernel.js';
 import type { Quads } from './quads.js';
 import { foldedWorkgroup, foldWorkgroups } from './workgroups.js';
 
-/** The text of the regions that every shader has once. */
+/**
+ * The text of the regions that every shader has once. With subgroup matrices the bindings end with the number of an
+ * invocation's subgroup, `var<private> subgroup`.
+ */
 export interface Frame {
   readonly bindings: readonly string[];
   readonly functions: readonly string[];
@@ -75,19 +78,26 @@ export function kernelOf(
 ): Kernel {
   const workgroups = foldWorkgroups(body.groups, limits.maxComputeWorkgroupsPerDimension);
   const [x, y, z] = workgroups;
+  const extensions = new Set([...extensionsOf([body]), ...bindings.extensions(limits)]);
+  const hasMatrices = extensions.has('chromium_experimental_subgroup_matrix');
+  const inputs = [
+    '@builtin(workgroup_id) group: vec3<u32>',
+    '@builtin(local_invocation_index) thread: u32',
+    ...(hasMatrices ? ['@builtin(subgroup_id) id: u32'] : []),
+  ];
   const code = body.inFrame({
-    bindings: bindings.declarations(limits),
+    bindings: [...bindings.declarations(limits), ...(hasMatrices ? ['var<private> subgroup: i32;'] : [])],
     functions: calledFunctions([bareCode(body)]),
     entry: [
       `@compute @workgroup_size(${body.threads})`,
-      'fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {',
+      `fn main(${inputs.join(', ')}) {`,
       `  let workgroup = ${foldedWorkgroup(workgroups)};`,
       ...(x * y * z > body.groups ? [`  if (workgroup >= ${body.groups}) {`, '    return;', '  }'] : []),
+      ...(hasMatrices ? ['  subgroup = i32(id);'] : []),
       '  run(workgroup, i32(thread));',
       '}',
     ],
   });
-  const extensions = new Set([...extensionsOf([body]), ...bindings.extensions(limits)]);
   const enable = [...extensions].map((extension) => `enable ${extension};\n`).join('');
   return {
     code: enable + code,

@@ -1,110 +1,42 @@
 /** Generates shaders/gemm.wgsl. */
 import source from '../shaders/gemm.wgsl';
 import { isQuadAligned } from './affine.js';
-import { Bindings } from './bindings.js';
-import { type Body, kernelOf, type Share } from './body.js';
-import { costOf, elementBytes } from './cost.js';
-import { chooseTile, type GemmTile, isDirect, vectorOf } from './gemm_tile.js';
-import type { Kernel, KernelLimits } from './kernel.js';
-import { claimOf, grantedQuads, type Quads } from './quads.js';
-import { scalarStatements } from './scalars.js';
-import type { BufferSpec, GemmStage, GemmTerm, Ref } from './stage.js';
+import type { Bindings } from './bindings.js';
+import type { Body } from './body.js';
+import { type GemmTile, isDirect, vectorOf } from './gemm_tile.js';
+import {
+  type Block,
+  bestReading,
+  epilogueFunction,
+  indent,
+  operandFunction,
+  type Panel,
+  panelsOf,
+  quadsRead,
+  type Reading,
+  range,
+} from './panels.js';
+import type { Quads } from './quads.js';
+import type { GemmStage, GemmTerm, Ref } from './stage.js';
 import { fillTemplate } from './template.js';
-
-/** One operand of a term seen as a panel: `lines` of rows of A or columns of B, each running along k. */
-interface Panel {
-  readonly side: 'a' | 'b';
-  readonly term: number;
-  readonly ref: Ref;
-  /** Axes of the reference's domain [batch, ., .]. */
-  readonly lineAxis: 1 | 2;
-  readonly depthAxis: 1 | 2;
-  readonly lines: number;
-  readonly depth: number;
-  readonly vector: 1 | 2 | 4;
-  /** Displacements of the slots that a panel of B serves; [0] for A. */
-  readonly offsets: readonly number[];
-}
-
-/** How a panel comes from its buffer: element by element, or four at a time along k or across lines. */
-type Reading = 'scalars' | 'quads along k' | 'quads across lines';
 
 const components = ['x', 'y', 'z', 'w'] as const;
 const vectorType = (n: number) => (n === 1 ? 'f32' : `vec${n}<f32>`);
 const component = (name: string, vector: number, c: number) =>
   vector === 1 ? name : `${name}.${components[c]}`;
-const indent = (lines: readonly string[]) => lines.map((line) => `  ${line}`);
-const range = (n: number) => Array.from({ length: n }, (_, k) => k);
+const blockOf = ({ threadsX, threadsY, rowsEach, columnsEach, depth }: GemmTile): Block => ({
+  ...{ rows: threadsY * rowsEach, columns: threadsX * columnsEach, depth },
+});
 
-function panelsOf(stage: GemmStage, term: GemmTerm, number: number, tile: GemmTile): [Panel, Panel] {
-  const { depth } = term;
-  const offsets = [...new Set(term.slots.map(({ offset }) => offset))];
-  return [
-    {
-      ...{ side: 'a', term: number, ref: term.a, lineAxis: 1, depthAxis: 2, depth, offsets: [0] },
-      lines: stage.rows,
-      vector: vectorOf(tile.rowsEach),
-    },
-    {
-      ...{ side: 'b', term: number, ref: term.b, lineAxis: 2, depthAxis: 1, depth, offsets },
-      lines: stage.columns,
-      vector: vectorOf(tile.columnsEach),
-    },
-  ];
-}
-
-/** The reading that alignment allows; 'scalars' always works. */
-function bestReading(
-  { ref, lineAxis, depthAxis, lines, depth, vector, offsets }: Panel,
-  tile: GemmTile,
-): Reading {
-  if (offsets.some((offset) => offset % 4 !== 0)) return 'scalars';
-  if (!isDirect(tile) && isQuadAligned(ref, depthAxis) && depth % 4 === 0) return 'quads along k';
-  if (isQuadAligned(ref, lineAxis) && lines % 4 === 0 && vector === 4) return 'quads across lines';
-  return 'scalars';
-}
-
-/** What a product reads by fours. Single elements that it stores lie in quads of one invocation where its tile says so. */
+/** What a product does by fours. Single elements that it stores lie in quads of one invocation where its tile says so. */
 function quadsOf(stage: GemmStage, { tile, panels }: GemmPlan, bindings: Bindings): Quads {
-  const wanted = panels
-    .flat()
-    .filter((panel) => bestReading(panel, tile) !== 'scalars' && bindings.dtype(panel.ref.buffer) !== 'int')
-    .map(({ ref }) => ref.buffer);
   const ownsQuads = (ref: Ref) =>
     vectorOf(tile.columnsEach) === 4 && isQuadAligned(ref, 2) && stage.columns % 4 === 0;
   return {
-    wanted: new Set(wanted),
+    wanted: quadsRead(panels.flat(), blockOf(tile), bindings),
     together: false,
     owns: (buffer) => stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref)),
   };
-}
-
-/** Functions that load an element, or a quad, of a panel; zeros beyond its edges. */
-function operandFunction(panel: Panel, reading: Reading, tile: GemmTile, bindings: Bindings): string[] {
-  const { side, term, ref, lines, depth, offsets } = panel;
-  const isA = side === 'a';
-  const line = isA ? 'i' : 'j';
-  const axes = isA ? ['b', 'i', 'k'] : ['b', 'k', 'j'];
-  const displacement = offsets.length > 1 ? 'offset' : offsets[0] === 0 ? undefined : String(offsets[0]);
-  const parameters = [...axes, ...(offsets.length > 1 ? ['offset'] : [])]
-    .map((name) => `${name}: i32`)
-    .join(', ');
-  const tileLines = isA ? tile.threadsY * tile.rowsEach : tile.threadsX * tile.columnsEach;
-  const beyond = [
-    ...(lines % tileLines === 0 ? [] : [`${line} >= ${lines}`]),
-    ...(depth % tile.depth === 0 ? [] : [`k >= ${depth}`]),
-  ];
-  const type = reading === 'scalars' ? 'f32' : 'vec4<f32>';
-  const load =
-    reading === 'scalars'
-      ? bindings.load(ref, axes, displacement)
-      : bindings.loadQuad(ref, axes, displacement);
-  return [
-    `fn load_${side}${term}(${parameters}) -> ${type} {`,
-    ...(beyond.length === 0 ? [] : [`  if (${beyond.join(' || ')}) {`, `    return ${type}();`, '  }']),
-    `  return ${load};`,
-    '}',
-  ];
 }
 
 /** Copies a panel's block into workgroup memory as [k][vector of lines]. */
@@ -270,24 +202,6 @@ function lineFunction({ side, term, ref, depthAxis }: Panel, reading: Reading, b
   return [`fn load_${side}${term}(start: i32, k: i32) -> ${type} {`, `  return ${load};`, '}'];
 }
 
-function epilogueFunction(stage: GemmStage, tile: GemmTile, bindings: Bindings): string[] {
-  const { rows, columns, slots, scalars, stores } = stage;
-  const axes = ['b', 'i', 'j'];
-  const sums = range(slots).map((slot) => `sum${slot}`);
-  const beyond = [
-    ...(rows % (tile.threadsY * tile.rowsEach) === 0 ? [] : [`i >= ${rows}`]),
-    ...(columns % (tile.threadsX * tile.columnsEach) === 0 ? [] : [`j >= ${columns}`]),
-  ];
-  const values = stores.map(({ value }) => value);
-  return [
-    `fn finish(${[...axes.map((axis) => `${axis}: i32`), ...sums.map((sum) => `${sum}: f32`)].join(', ')}) {`,
-    ...(beyond.length === 0 ? [] : [`  if (${beyond.join(' || ')}) {`, '    return;', '  }']),
-    ...indent(scalarStatements(scalars, values, axes, bindings, { sums })),
-    ...stores.map(({ ref, value }) => `  ${bindings.store(ref, axes, `s${value}`)}`),
-    '}',
-  ];
-}
-
 /** Calls the epilogue for everything an invocation owns; in a loop, for inlined it can be very long. */
 function finishStatements(stage: GemmStage, tile: GemmTile): string[] {
   const { slots } = stage;
@@ -324,32 +238,28 @@ export interface GemmPlan {
   readonly panels: readonly (readonly [Panel, Panel])[];
 }
 
-/** @param tile for a tuner; by default what `chooseTile` expects to be fastest. */
-export function planGemm(
-  stage: GemmStage,
-  limits: KernelLimits,
-  share?: Share,
-  tile: GemmTile = chooseTile(stage, limits, share),
-): GemmPlan {
-  return { tile, panels: stage.terms.map((term, number) => panelsOf(stage, term, number, tile)) };
+export function planGemm(stage: GemmStage, tile: GemmTile): GemmPlan {
+  const vectors = { a: vectorOf(tile.rowsEach), b: vectorOf(tile.columnsEach) };
+  return { tile, panels: stage.terms.map((term, number) => panelsOf(stage, term, number, vectors)) };
 }
 
 export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): Body {
   const { tile, panels } = plan;
   const { batch, rows, columns, slots, terms } = stage;
+  const block = blockOf(tile);
   const rowVector = vectorOf(tile.rowsEach);
   const columnVector = vectorOf(tile.columnsEach);
   const readingOf = (panel: Panel) =>
-    bindings.isQuads(panel.ref.buffer) ? bestReading(panel, tile) : 'scalars';
+    bindings.isQuads(panel.ref.buffer) ? bestReading(panel, block) : 'scalars';
 
   const operands = panels
     .flat()
     .flatMap((panel) =>
       isDirect(tile)
         ? lineFunction(panel, readingOf(panel), bindings)
-        : operandFunction(panel, readingOf(panel), tile, bindings),
+        : operandFunction(panel, readingOf(panel), block, bindings),
     );
-  const epilogue = epilogueFunction(stage, tile, bindings);
+  const epilogue = epilogueFunction(stage, block, bindings);
   const blocks = Math.max(...panels.map(([, { offsets }]) => offsets.length));
   const product = isDirect(tile) ? directProduct : stagedProduct;
   const products = terms.flatMap((term, number) => product(term, panels[number]!, readingOf, tile, bindings));
@@ -361,8 +271,8 @@ export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): 
     ),
   );
 
-  const rowTiles = Math.ceil(rows / (tile.threadsY * tile.rowsEach));
-  const columnTiles = Math.ceil(columns / (tile.threadsX * tile.columnsEach));
+  const rowTiles = Math.ceil(rows / block.rows);
+  const columnTiles = Math.ceil(columns / block.columns);
   return {
     threads: tile.threadsX * tile.threadsY,
     groups: rowTiles * batch * columnTiles,
@@ -397,18 +307,4 @@ export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): 
         finish: finishStatements(stage, tile),
       }),
   };
-}
-
-/** The kernel of one product. @param tile for a tuner. */
-export function gemmKernel(
-  stage: GemmStage,
-  buffers: readonly BufferSpec[],
-  limits: KernelLimits,
-  tile?: GemmTile,
-): Kernel {
-  const plan = planGemm(stage, limits, undefined, tile);
-  const generate = (bindings: Bindings) => gemmBody(stage, bindings, plan);
-  const bindings = new Bindings(buffers, grantedQuads([claimOf(generate, buffers)]));
-  const cost = costOf(stage, elementBytes(buffers, limits));
-  return kernelOf(generate(bindings), bindings, limits, cost);
 }

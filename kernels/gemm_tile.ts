@@ -142,7 +142,7 @@ function timedTile(
  */
 export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Share): TimedTile | undefined {
   const measured = share === undefined ? limits.tiles?.get(productKey(stage)) : undefined;
-  if (measured !== undefined) return timedTile(stage, measured, limits, share);
+  if (measured !== undefined && 'threadsX' in measured) return timedTile(stage, measured, limits, share);
   let best: TimedTile | undefined;
   for (const tile of candidates(share !== undefined, limits)) {
     const timed = timedTile(stage, tile, limits, share);

@@ -2,10 +2,10 @@
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
 import { elementBytes } from './cost.js';
-import { gemmBody, planGemm } from './gemm.js';
 import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
 import { parallelBody } from './parallel.js';
 import { pointwiseBody } from './pointwise.js';
+import { productBody } from './product.js';
 import { claimOf, grantedQuads } from './quads.js';
 import { reduceBody } from './reduce.js';
 import { rowsBody } from './rows.js';
@@ -25,7 +25,7 @@ type Generator<S> = (stage: S, bindings: Bindings, limits: KernelLimits, share?:
 const generators: { readonly [K in Stage['kind']]: Generator<Extract<Stage, { kind: K }>> } = {
   pointwise: pointwiseBody,
   rows: rowsBody,
-  gemm: (stage, bindings, limits, share) => gemmBody(stage, bindings, planGemm(stage, limits, share)),
+  gemm: productBody,
   reduce: reduceBody,
   softmax: softmaxBody,
   softmaxCrossEntropy: softmaxCrossEntropyBody,

@@ -1,5 +1,6 @@
 /** What a generator makes of a stage, and what it may know of the device. */
-import type { GemmTile } from './gemm_tile.js';
+import type { MatrixKernels } from './gemm_matrix.js';
+import type { ProductTile } from './product.js';
 
 /** A shader with its sizes baked in, and how to dispatch it. Equal `code` means an equal pipeline. */
 export interface Kernel {
@@ -49,8 +50,10 @@ export interface KernelLimits {
   readonly subgroups: { readonly min: number; readonly max: number } | null;
   /** The products that a subgroup can do as one instruction. */
   readonly subgroupMatrices: readonly SubgroupMatrix[];
+  /** The kernels made of them, where they were given: browsers have no such products yet, and load no such kernels. */
+  readonly matrixKernels: MatrixKernels | null;
   /** Tiles that were measured to be the fastest for a product with a dispatch to itself, by `productKey`. */
-  readonly tiles?: ReadonlyMap<string, GemmTile>;
+  readonly tiles?: ReadonlyMap<string, ProductTile>;
 }
 
 /** A product C[M, N] += A[M, K] B[K, N] of a whole subgroup, as `GPUSubgroupMatrixConfig` describes it. */
@@ -77,4 +80,5 @@ export const defaultLimits: KernelLimits = {
   halves: false,
   subgroups: null,
   subgroupMatrices: [],
+  matrixKernels: null,
 };

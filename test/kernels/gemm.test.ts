@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { gemmKernel } from '../../kernels/gemm.js';
 import { chooseTile, type GemmTile, tileBytes } from '../../kernels/gemm_tile.js';
 import { defaultLimits } from '../../kernels/index.js';
+import { productKernel } from '../../kernels/product.js';
 import type { GemmStage, Ref, Scalar } from '../../kernels/stage.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
 import { product, productShapes, ref } from '../support/products.js';
@@ -28,7 +28,7 @@ describe('gemm', () => {
     await fc.assert(
       fc.asyncProperty(productShapes, fc.constantFrom(...ways), async (shape, directRead) => {
         const { stage, buffers, scale } = product(shape);
-        const kernel = gemmKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
+        const kernel = productKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
         await check(backend, stage, buffers, { tolerance: sumTolerance(shape.depth + 1), scale, kernel });
       }),
       { numRuns: 50 },
@@ -43,7 +43,7 @@ describe('gemm', () => {
   ])('reads four at a time where strides allow (transposed: A %s, B %s)', async (transposeA, transposeB) => {
     const shape = { batch: 2, rows: 20, columns: 36, depth: 24, transposeA, transposeB, offset: 4 };
     const { stage, buffers, scale } = product(shape);
-    const kernel = gemmKernel(stage, buffers, { ...backend.device.kernelLimits, directRead: null });
+    const kernel = productKernel(stage, buffers, { ...backend.device.kernelLimits, directRead: null });
     expect(kernel.code).toContain('array<vec4<f32>, ');
     await check(backend, stage, buffers, { tolerance: sumTolerance(25), scale, kernel });
   });
@@ -66,7 +66,7 @@ describe('gemm', () => {
       ),
     );
     for (const tile of tiles) {
-      const kernel = gemmKernel(stage, buffers, backend.device.kernelLimits, tile);
+      const kernel = productKernel(stage, buffers, backend.device.kernelLimits, tile);
       expect(kernel.code.includes('var<workgroup>')).toBe(tile.depth > 0);
       await check(backend, stage, buffers, { tolerance: sumTolerance(21), scale, kernel });
     }
@@ -139,7 +139,7 @@ describe('gemm', () => {
         floats('bias', numbers(columns, 5)),
         floats('y', numbers(2 * rows * columns, 6)),
       ];
-      const kernel = gemmKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
+      const kernel = productKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
       await check(backend, stage, buffers, { tolerance: 5e-6, kernel });
     },
   );
@@ -157,7 +157,7 @@ describe('gemm', () => {
     const { stage, buffers, scale } = product(shape);
     const limits = { ...backend.device.kernelLimits, maxComputeWorkgroupsPerDimension: 5 };
     const tile = { threadsX: 8, threadsY: 4, rowsEach: 1, columnsEach: 2, depth: 8 };
-    const kernel = gemmKernel(stage, buffers, limits, tile);
+    const kernel = productKernel(stage, buffers, limits, tile);
     expect(kernel.workgroups[2]).toBeGreaterThan(1);
     await check(backend, stage, buffers, { tolerance: sumTolerance(4), scale, kernel });
   });

@@ -1,10 +1,11 @@
 /** One stage on the GPU, beside the oracle. */
 import { expect } from 'vitest';
+import { matrixKernels } from '../../kernels/gemm_matrix.js';
 import { generateKernel, type Kernel } from '../../kernels/index.js';
 import type { Stage } from '../../kernels/stage.js';
-import { createDawnBackend } from '../../src/backend/webgpu/dawn.js';
+import { createDawnBackend, dawnToggles, loadDawn } from '../../src/backend/webgpu/dawn.js';
 import type { Device } from '../../src/backend/webgpu/device.js';
-import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
+import { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
 import { bitsOfHalf, halfOfBits } from '../support/halves.js';
 import { type Buffer, expected } from '../support/stages.js';
 
@@ -12,6 +13,17 @@ export * from '../support/stages.js';
 
 /** A backend for a test file, to be disposed by it. */
 export const openBackend = (): Promise<WebGpuBackend> => createDawnBackend();
+
+/** Kept for as long as the process lives: Dawn's objects must not outlive it. */
+let unfinished: GPU | undefined;
+
+/** One with the APIs that are not finished, and with all checks. */
+export async function openUnfinished(): Promise<WebGpuBackend> {
+  await loadDawn(); // the constants of WebGPU
+  const { create } = await import('webgpu');
+  unfinished ??= create([`enable-dawn-features=${[...dawnToggles(), 'allow_unsafe_apis'].join()}`]);
+  return WebGpuBackend.create(unfinished, { matrixKernels });
+}
 
 /** How the numbers of a buffer lie in memory: halves in 2 bytes where shaders know them. */
 function encode({ dtype, data }: Buffer, device: Device): Int32Array | Float32Array | Uint16Array {

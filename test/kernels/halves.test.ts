@@ -4,12 +4,12 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { gemmKernel } from '../../kernels/gemm.js';
 import { generateKernel } from '../../kernels/index.js';
+import { productKernel } from '../../kernels/product.js';
 import type { GemmStage, Ref, Scalar, Stage } from '../../kernels/stage.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
 import { bitsOfHalf, halfOfBits, roundToHalf } from '../support/halves.js';
-import { product, productShapes, ref } from '../support/products.js';
+import { productOfHalves, productShapes, ref } from '../support/products.js';
 import { normalisedRows } from '../support/row-stages.js';
 import {
   type Buffer,
@@ -221,17 +221,10 @@ describe('halves', () => {
 });
 
 describe('products of halves', () => {
-  /** C = A B + C of operands that are halves, C of floats. */
-  const ofHalves = (shape: Parameters<typeof product>[0]) => {
-    const { stage, buffers } = product(shape);
-    const rounded = buffers.map((each, n) => (n === 1 || n === 2 ? halves(each.name, each.data) : each));
-    return { stage, buffers: rounded, scale: magnitude(stage, rounded, 3) };
-  };
-
   it('are summed in float32 at any size and transposition', async () => {
     await fc.assert(
       fc.asyncProperty(productShapes, async (shape) => {
-        const { stage, buffers, scale } = ofHalves(shape);
+        const { stage, buffers, scale } = productOfHalves(shape);
         await check(backend, stage, buffers, { tolerance: sumTolerance(shape.depth + 1), scale });
       }),
       { numRuns: 15 },
@@ -245,8 +238,8 @@ describe('products of halves', () => {
     [true, true],
   ])('read four at a time where strides allow (transposed: A %s, B %s)', async (transposeA, transposeB) => {
     const shape = { batch: 2, rows: 20, columns: 36, depth: 24, transposeA, transposeB, offset: 4 };
-    const { stage, buffers, scale } = ofHalves(shape);
-    const kernel = gemmKernel(stage, buffers, { ...backend.device.kernelLimits, directRead: null });
+    const { stage, buffers, scale } = productOfHalves(shape);
+    const kernel = productKernel(stage, buffers, { ...backend.device.kernelLimits, directRead: null });
     expect(kernel.code.match(/read> b\d: array<vec4<half>, \d+>;/g)).toHaveLength(2);
     await check(backend, stage, buffers, { tolerance: sumTolerance(25), scale, kernel });
   });

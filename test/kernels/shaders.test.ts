@@ -2,23 +2,33 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fillTemplate, regionsOf } from '../../kernels/template.js';
+import { SUBGROUP_MATRIX } from '../../src/backend/webgpu/adapter.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
-import { openBackend } from './gpu.js';
+import { openUnfinished } from './gpu.js';
 
 const folder = new URL('../../shaders/', import.meta.url);
 const shaders = readdirSync(folder).filter((name) => name.endsWith('.wgsl'));
 
+/** What a device has to have for an extension of WGSL. */
+const features: Readonly<Record<string, GPUFeatureName>> = {
+  f16: 'shader-f16',
+  subgroups: 'subgroups',
+  chromium_experimental_subgroup_matrix: SUBGROUP_MATRIX,
+};
+
 describe('shaders', () => {
   let backend: WebGpuBackend;
   beforeAll(async () => {
-    backend = await openBackend();
+    backend = await openUnfinished();
   });
   afterAll(() => backend[Symbol.dispose]());
 
   it.for(shaders)('%s is valid by itself', async (name, { skip }) => {
     const code = readFileSync(new URL(name, folder), 'utf8');
     const { gpu } = backend.device;
-    skip(code.includes('\nenable subgroups;') && !gpu.features.has('subgroups'), 'no subgroups here');
+    const needed = [...code.matchAll(/^enable (\w+);/gm)].map(([, extension]) => features[extension!]!);
+    const missing = needed.filter((feature) => !gpu.features.has(feature));
+    skip(missing.length > 0, `${backend.description} has no ${missing.join(', ')}`);
     const module = gpu.createShaderModule({ code });
     const { messages } = await module.getCompilationInfo();
     expect(messages.map(({ message, lineNum }) => `${name}:${lineNum} ${message}`)).toEqual([]);

@@ -1,7 +1,7 @@
 /** Products of awkward sizes: what a gemm must do at any shape, transposition and alignment. */
 import fc from 'fast-check';
 import type { GemmStage, Ref } from '../../kernels/stage.js';
-import { type Buffer, floats, magnitude, numbers } from './stages.js';
+import { type Buffer, floats, halves, magnitude, numbers } from './stages.js';
 
 export const ref = (buffer: number, strides: readonly number[], offset = 0): Ref => ({
   ...{ buffer, offset, strides },
@@ -19,8 +19,23 @@ export interface ProductShape {
   readonly offset: number;
 }
 
+export interface Product {
+  readonly stage: GemmStage;
+  readonly buffers: Buffer[];
+  /** What the rounding of its sums is relative to; as long to find as the product. */
+  readonly scale: number;
+}
+
+const withScale = (stage: GemmStage, buffers: Buffer[]): Product => ({
+  stage,
+  buffers,
+  get scale() {
+    return magnitude(stage, buffers, 3);
+  },
+});
+
 /** C = A B + C over buffers A, B, C. */
-export function product(shape: ProductShape): { stage: GemmStage; buffers: Buffer[]; scale: number } {
+export function product(shape: ProductShape): Product {
   const { batch, rows, columns, depth, transposeA, transposeB, offset } = shape;
   const a = transposeA ? [rows * depth, 1, rows] : [rows * depth, depth, 1];
   const b = transposeB ? [depth * columns, 1, depth] : [depth * columns, columns, 1];
@@ -43,7 +58,16 @@ export function product(shape: ProductShape): { stage: GemmStage; buffers: Buffe
     floats('b', numbers(offset + batch * depth * columns, 2)),
     floats('c', numbers(offset + batch * rows * columns, 3)),
   ];
-  return { stage, buffers, scale: magnitude(stage, buffers, 3) };
+  return withScale(stage, buffers);
+}
+
+/** The same of operands that are halves, C of floats. */
+export function productOfHalves(shape: ProductShape): Product {
+  const { stage, buffers } = product(shape);
+  return withScale(
+    stage,
+    buffers.map((each, n) => (n === 1 || n === 2 ? halves(each.name, each.data) : each)),
+  );
 }
 
 const awkward = fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 12, 13, 16, 17, 31, 33, 64, 67);

@@ -1,4 +1,5 @@
 /** WebGPU in Node: Dawn, from the optional peer dependency `webgpu`. Not for browsers. */
+import { matrixKernels } from '../../../kernels/gemm_matrix.js';
 import { KronogradError } from '../../errors.js';
 import { WebGpuBackend, type WebGpuOptions } from './webgpu-backend.js';
 
@@ -62,5 +63,6 @@ export async function createDawnBackend(
   const { unsafeFast = false, composition, tuning } = options;
   const note = unsafeFast ? 'unsafe-fast' : '';
   const toggles = dawnToggles({ unsafeFast });
-  return WebGpuBackend.create(await loadDawn({ unsafeFast }), { note, toggles, composition, tuning });
+  const all = { note, toggles, composition, tuning, matrixKernels };
+  return WebGpuBackend.create(await loadDawn({ unsafeFast }), all);
 }

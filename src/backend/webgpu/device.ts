@@ -41,7 +41,11 @@ export class Device implements Disposable {
   readonly #buffers = new Map<GPUBuffer, number>();
   readonly #times = new Map<number, GPUBuffer>();
 
-  private constructor(adapter: AdapterDescription, gpu: GPUDevice) {
+  private constructor(
+    adapter: AdapterDescription,
+    gpu: GPUDevice,
+    matrixKernels: KernelLimits['matrixKernels'],
+  ) {
     this.adapter = adapter;
     this.gpu = gpu;
     const { limits } = gpu;
@@ -55,6 +59,7 @@ export class Device implements Disposable {
       halves: gpu.features.has('shader-f16'),
       subgroups: gpu.features.has('subgroups') ? adapter.subgroups : null,
       subgroupMatrices: gpu.features.has(SUBGROUP_MATRIX) ? adapter.subgroupMatrices : [],
+      matrixKernels,
     };
     gpu.lost.then(({ reason, message }) => {
       if (this.#disposed) return;
@@ -72,14 +77,17 @@ export class Device implements Disposable {
   }
 
   /** @throws KronogradError NO_ADAPTER when the adapter refuses a device. */
-  static async request(adapter: GPUAdapter): Promise<Device> {
+  static async request(
+    adapter: GPUAdapter,
+    matrixKernels: KernelLimits['matrixKernels'] = null,
+  ): Promise<Device> {
     const description = describeAdapter(adapter);
     const requiredLimits: Record<string, number> = {};
     for (const name of requestedLimits) requiredLimits[name] = adapter.limits[name];
     const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
     try {
       const gpu = await adapter.requestDevice({ label: 'kronograd', requiredLimits, requiredFeatures });
-      return new Device(description, gpu);
+      return new Device(description, gpu, matrixKernels);
     } catch (cause) {
       throw new KronogradError('NO_ADAPTER', `the adapter gave no device: ${(cause as Error).message}`, {
         where: adapterName(description),

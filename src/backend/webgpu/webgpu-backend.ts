@@ -1,5 +1,6 @@
 /** The WebGPU backend: in browsers on `navigator.gpu`, in Node on Dawn. */
 
+import type { KernelLimits } from '../../../kernels/kernel.js';
 import { KronogradError } from '../../errors.js';
 import type { Program, Type } from '../../program/program.js';
 import { type Composition, compose } from '../../schedule/compose.js';
@@ -23,6 +24,8 @@ export interface WebGpuOptions {
    * chosen by rule.
    */
   readonly tuning?: TuningOptions | undefined;
+  /** Kernels of subgroup matrices, which only programs with unfinished APIs can use. */
+  readonly matrixKernels?: KernelLimits['matrixKernels'];
   /** What a person should know beside the adapter's name. */
   readonly note?: string;
   /** The toggles of Dawn that are on, as far as they are known. */
@@ -58,7 +61,8 @@ export class WebGpuBackend implements Backend {
     gpu: GPU | undefined = globalGpu(),
     options: WebGpuOptions = {},
   ): Promise<WebGpuBackend> {
-    return new WebGpuBackend(await Device.request(await requestAdapter(gpu)), options);
+    const device = await Device.request(await requestAdapter(gpu), options.matrixKernels);
+    return new WebGpuBackend(device, options);
   }
 
   get description(): string {

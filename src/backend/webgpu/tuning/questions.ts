@@ -3,11 +3,10 @@
  * by itself; how tasks share a dispatch side by side stays a matter of rules.
  */
 import { describeStage } from '../../../../kernels/describe.js';
-import { gemmKernel } from '../../../../kernels/gemm.js';
-import { type GemmTile, tilesByTime } from '../../../../kernels/gemm_tile.js';
 import { generateKernel } from '../../../../kernels/index.js';
 import type { KernelLimits } from '../../../../kernels/kernel.js';
-import { productKey } from '../../../../kernels/product_key.js';
+import { halvesAmong, type ProductTile, productKernel, productWays } from '../../../../kernels/product.js';
+import { type IsHalf, productKey } from '../../../../kernels/product_key.js';
 import { timeAlone } from '../../../../kernels/sharing.js';
 import type { GemmStage, Stage } from '../../../../kernels/stage.js';
 import { type SequenceTask, startsOf } from '../../../../kernels/task.js';
@@ -30,9 +29,6 @@ export interface Question<Choice> {
   /** Two or more, the rule's choice first. */
   readonly candidates: readonly Candidate<Choice>[];
 }
-
-/** Tiles that are tried for a product. */
-const TILES = 6;
 
 /** Shapes of a sequence that are tried for a loop. */
 const SHAPES = 3;
@@ -61,11 +57,12 @@ export function productQuestions(
   { buffers, steps }: Schedule,
   limits: KernelLimits,
   composition: Composition,
-): Question<GemmTile>[] {
+): Question<ProductTile>[] {
+  const isHalf = halvesAmong(buffers);
   const found = new Map<string, { stage: GemmStage; time: number; at: number }>();
   const add = (stage: Stage, count: number, at: number) => {
     if (stage.kind !== 'gemm') return;
-    const key = productKey(stage);
+    const key = productKey(stage, isHalf);
     const time = count * timeAlone(stage, limits) + (found.get(key)?.time ?? 0);
     found.set(key, { stage, time, at });
   };
@@ -76,20 +73,13 @@ export function productQuestions(
   return [...found]
     .sort(([, a], [, b]) => b.time - a.time)
     .flatMap(([key, { stage, at }]) => {
-      const ways = tilesByTime(stage, limits)
-        .slice(0, TILES)
-        .map(({ tile, time }) => ({
-          name: tileName(tile),
-          choice: tile,
-          time,
-          dispatches: () => [{ kernel: gemmKernel(stage, buffers, limits, tile), time: at }],
-        }));
+      const ways = productWays(stage, isHalf, limits).map(({ tile, name, time }) => ({
+        ...{ name, time, choice: tile },
+        dispatches: () => [{ kernel: productKernel(stage, buffers, limits, tile), time: at }],
+      }));
       return questionOf(key, ways, ways[0]!) ?? [];
     });
 }
-
-const tileName = ({ threadsY, threadsX, rowsEach, columnsEach, depth }: GemmTile): string =>
-  `${threadsY} x ${threadsX} invocations of ${rowsEach} x ${columnsEach}, ${depth} deep`;
 
 function mayRunApart(loop: Loop, limits: KernelLimits, composition: Composition): boolean {
   if (composition === 'none' || chooseSequence(loop, limits, composition) === null) return true;
@@ -135,13 +125,13 @@ export function loopQuestions(
     });
     const ways = [apart, ...inOne];
     const chosen = chooseSequence(loop, limits, 'auto') === null ? apart : inOne[0]!;
-    const question = questionOf<SequenceTask | null>(loopKey(loop), ways, chosen);
+    const question = questionOf<SequenceTask | null>(loopKey(loop, halvesAmong(buffers)), ways, chosen);
     if (question !== null) questions.set(loop, question);
   }
   return questions;
 }
 
-const loopKey = ({ count, stages }: Loop): string =>
+const loopKey = ({ count, stages }: Loop, isHalf: IsHalf): string =>
   `${count} steps, ${Math.min(count, STEPS)} timed, of ${stages
-    .map(({ stage }) => (stage.kind === 'gemm' ? productKey(stage) : describeStage(stage)))
+    .map(({ stage }) => (stage.kind === 'gemm' ? productKey(stage, isHalf) : describeStage(stage)))
     .join('; ')}`;

@@ -1,6 +1,6 @@
 /** Measures on a device where rules can only estimate, and remembers what it found. */
-import type { GemmTile } from '../../../../kernels/gemm_tile.js';
 import type { KernelLimits } from '../../../../kernels/kernel.js';
+import type { ProductTile } from '../../../../kernels/product.js';
 import type { SequenceTask } from '../../../../kernels/task.js';
 import { KronogradError } from '../../../errors.js';
 import type { Composition } from '../../../schedule/compose.js';
@@ -79,7 +79,7 @@ export class Tuner {
     const end = this.#device.now() + milliseconds;
     const isOver = () => this.#device.now() >= end;
     using clock = this.#device.clock(schedule);
-    const tiles = new Map<string, GemmTile>();
+    const tiles = new Map<string, ProductTile>();
     for (const question of productQuestions(schedule, this.#device.limits, composition)) {
       const tile = await this.#answer(question, clock, isOver);
       if (tile !== undefined) tiles.set(question.key, tile);

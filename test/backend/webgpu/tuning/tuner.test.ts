@@ -120,7 +120,7 @@ describe('what is remembered', () => {
     const device = even();
     const { limits } = await new Tuner(device, options(store, 0)).tune(products(64, 128), 'auto');
     expect(device.runs).toBe(0);
-    expect([...limits.tiles!.keys()]).toEqual(stagesOf(products(64)).map(productKey));
+    expect([...limits.tiles!.keys()]).toEqual(stagesOf(products(64)).map((stage) => productKey(stage)));
   });
 
   it('grows from time to time when the time is short, the longest first', async () => {

@@ -1,0 +1,109 @@
+/** Which kernel a product has: subgroup matrices for halves where the device has them, else sums in registers. */
+import { Bindings } from './bindings.js';
+import { type Body, kernelOf, type Share } from './body.js';
+import { costOf, elementBytes } from './cost.js';
+import { gemmBody, planGemm } from './gemm.js';
+import type { MatrixTile } from './gemm_matrix_tile.js';
+import { chooseTile, fastestTile, type GemmTile, tilesByTime } from './gemm_tile.js';
+import type { Kernel, KernelLimits } from './kernel.js';
+import { type IsHalf, productKey } from './product_key.js';
+import { claimOf, grantedQuads } from './quads.js';
+import type { BufferSpec, GemmStage } from './stage.js';
+
+export type ProductTile = GemmTile | MatrixTile;
+
+const isMatrixTile = (tile: ProductTile): tile is MatrixTile => 'matrix' in tile;
+
+/** Of the buffers of a schedule. */
+export const halvesAmong =
+  (buffers: readonly BufferSpec[]): IsHalf =>
+  (buffer) =>
+    buffers[buffer]!.dtype === 'half';
+
+/** A tile, and what it is expected to take in an invocation's multiply-adds. */
+export interface TimedProductTile {
+  readonly tile: ProductTile;
+  readonly time: number;
+}
+
+/** Those by subgroup matrices, for a product all of whose operands are halves. */
+function matrices(stage: GemmStage, isHalf: IsHalf, limits: KernelLimits, share?: Share): TimedProductTile[] {
+  const isOfHalves = stage.terms.every(({ a, b }) => isHalf(a.buffer) && isHalf(b.buffer));
+  return (isOfHalves && limits.matrixKernels?.tilesByTime(stage, limits, share)) || [];
+}
+
+/** What was measured to be the fastest for a product with a dispatch to itself, else what is expected to be. */
+function chooseProductTile(
+  stage: GemmStage,
+  isHalf: IsHalf,
+  limits: KernelLimits,
+  share?: Share,
+): ProductTile {
+  const measured = share === undefined ? limits.tiles?.get(productKey(stage, isHalf)) : undefined;
+  if (measured !== undefined) return measured;
+  const [byMatrices] = matrices(stage, isHalf, limits, share);
+  const inRegisters = fastestTile(stage, limits, share);
+  if (byMatrices === undefined || (inRegisters !== undefined && inRegisters.time < byMatrices.time))
+    return chooseTile(stage, limits, share);
+  return byMatrices.tile;
+}
+
+/** @param tile for a tuner; by default what is expected to be the fastest. */
+export function productBody(
+  stage: GemmStage,
+  bindings: Bindings,
+  limits: KernelLimits,
+  share?: Share,
+  tile?: ProductTile,
+): Body {
+  const isHalf: IsHalf = (buffer) => bindings.dtype(buffer) === 'half';
+  const chosen = tile ?? chooseProductTile(stage, isHalf, limits, share);
+  return isMatrixTile(chosen)
+    ? limits.matrixKernels!.bodyOf(stage, bindings, chosen)
+    : gemmBody(stage, bindings, planGemm(stage, chosen));
+}
+
+/** The kernel of one product. @param tile for a tuner. */
+export function productKernel(
+  stage: GemmStage,
+  buffers: readonly BufferSpec[],
+  limits: KernelLimits,
+  tile?: ProductTile,
+): Kernel {
+  const generate = (bindings: Bindings) => productBody(stage, bindings, limits, undefined, tile);
+  const bindings = new Bindings(buffers, grantedQuads([claimOf(generate, buffers)]));
+  const cost = costOf(stage, elementBytes(buffers, limits));
+  return kernelOf(generate(bindings), bindings, limits, cost);
+}
+
+/** Tiles of each kind that are tried for a product. */
+const TRIED = 6;
+
+/** One way to do a product, for a tuner. */
+export interface ProductWay extends TimedProductTile {
+  readonly name: string;
+}
+
+/**
+ * What is worth measuring, what is expected to take the least time first. The rules know what tiles of one kind take beside
+ * each other, but hardly how much faster a device multiplies matrices: the times of the second kind begin where those of the
+ * first do.
+ */
+export function productWays(stage: GemmStage, isHalf: IsHalf, limits: KernelLimits): ProductWay[] {
+  const kinds = [matrices(stage, isHalf, limits), tilesByTime(stage, limits)]
+    .map((tiles) => tiles.slice(0, TRIED))
+    .filter((tiles) => tiles.length > 0)
+    .sort(([a], [b]) => a!.time - b!.time);
+  const least = kinds[0]![0]!.time;
+  return kinds.flatMap((tiles) =>
+    tiles.map(({ tile, time }) => ({ tile, name: tileName(tile), time: (time / tiles[0]!.time) * least })),
+  );
+}
+
+function tileName(tile: ProductTile): string {
+  const { rowsEach, columnsEach, depth } = tile;
+  const each = `${rowsEach} x ${columnsEach}`;
+  if (!isMatrixTile(tile)) return `${tile.threadsY} x ${tile.threadsX} invocations of ${each}, ${depth} deep`;
+  const { M, N, K } = tile.matrix;
+  return `${tile.subgroupsY} x ${tile.subgroupsX} subgroups of ${each} matrices ${M} x ${N} x ${K}, ${depth} deep`;
+}
