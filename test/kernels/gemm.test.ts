@@ -31,7 +31,7 @@ describe('gemm', () => {
         const kernel = productKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
         await check(backend, stage, buffers, { tolerance: sumTolerance(shape.depth + 1), scale, kernel });
       }),
-      { numRuns: 50 },
+      { numRuns: 30 },
     );
   });
 
