@@ -30,6 +30,9 @@ const VECTOR_READ = 4;
 /** And the two barriers around a block of the inner dimension as this many. */
 const BARRIERS = 64;
 
+/** Read in place a number costs this many where it is not known: on a GPU, that only a tuner would have do so. */
+const READ = 8;
+
 /** Workgroup memory of one workgroup: more would keep others from running beside it. */
 const MOST_BYTES = 16384;
 
@@ -83,11 +86,10 @@ function workOf(
 ): number {
   const { threadsX, threadsY, rowsEach, columnsEach } = tile;
   const multiplies = rowsEach * columnsEach * fed;
-  if (directRead !== null) {
+  if (isDirect(tile)) {
     const depth = terms.reduce((sum, term) => sum + term.depth, 0);
-    return (
-      depth * (multiplies + directRead * (rowsEach + fed * columnsEach)) + rowsEach * columnsEach * slots
-    );
+    const reads = (directRead ?? READ) * (rowsEach + fed * columnsEach);
+    return depth * (multiplies + reads) + rowsEach * columnsEach * slots;
   }
   const reads = rowsEach / vectorOf(rowsEach) + (fed * columnsEach) / vectorOf(columnsEach);
   const copies = rowsEach / threadsX + (fed * columnsEach) / threadsY;
@@ -150,6 +152,12 @@ export function fastestTile(stage: GemmStage, limits: KernelLimits, share?: Shar
   }
   return best;
 }
+
+/** The same device were its workgroup memory no nearer than storage, or nearer where it is not. */
+export const otherwise = (limits: KernelLimits): KernelLimits => ({
+  ...limits,
+  directRead: limits.directRead === null ? READ : null,
+});
 
 /**
  * Tiles for a product that has a dispatch to itself, by expected time, the least first: of each division of the result

@@ -4,7 +4,7 @@ import { type Body, kernelOf, type Share } from './body.js';
 import { costOf, elementBytes } from './cost.js';
 import { gemmBody, planGemm } from './gemm.js';
 import type { MatrixTile } from './gemm_matrix_tile.js';
-import { chooseTile, fastestTile, type GemmTile, tilesByTime } from './gemm_tile.js';
+import { chooseTile, fastestTile, type GemmTile, isDirect, otherwise, tilesByTime } from './gemm_tile.js';
 import type { Kernel, KernelLimits } from './kernel.js';
 import { type IsHalf, productKey } from './product_key.js';
 import { claimOf, grantedQuads } from './quads.js';
@@ -79,6 +79,9 @@ export function productKernel(
 /** Tiles of each kind that are tried for a product. */
 const TRIED = 6;
 
+/** And those that copy operands where by rule they are read in place, or the other way round. */
+const AGAINST_RULE = 2;
+
 /** One way to do a product, for a tuner. */
 export interface ProductWay extends TimedProductTile {
   readonly name: string;
@@ -86,14 +89,15 @@ export interface ProductWay extends TimedProductTile {
 
 /**
  * What is worth measuring, what is expected to take the least time first. The rules know what tiles of one kind take beside
- * each other, but hardly how much faster a device multiplies matrices: the times of the second kind begin where those of the
- * first do.
+ * each other, but hardly how much faster a device multiplies matrices, or how near its caches are: the times of other kinds
+ * begin where those of the first do.
  */
 export function productWays(stage: GemmStage, isHalf: IsHalf, limits: KernelLimits): ProductWay[] {
   const kinds = [matrices(stage, isHalf, limits), tilesByTime(stage, limits)]
     .map((tiles) => tiles.slice(0, TRIED))
     .filter((tiles) => tiles.length > 0)
     .sort(([a], [b]) => a!.time - b!.time);
+  kinds.push(tilesByTime(stage, otherwise(limits)).slice(0, AGAINST_RULE));
   const least = kinds[0]![0]!.time;
   return kinds.flatMap((tiles) =>
     tiles.map(({ tile, time }) => ({ tile, name: tileName(tile), time: (time / tiles[0]!.time) * least })),
@@ -103,7 +107,10 @@ export function productWays(stage: GemmStage, isHalf: IsHalf, limits: KernelLimi
 function tileName(tile: ProductTile): string {
   const { rowsEach, columnsEach, depth } = tile;
   const each = `${rowsEach} x ${columnsEach}`;
-  if (!isMatrixTile(tile)) return `${tile.threadsY} x ${tile.threadsX} invocations of ${each}, ${depth} deep`;
+  if (!isMatrixTile(tile)) {
+    const how = isDirect(tile) ? 'in place' : `${depth} deep`;
+    return `${tile.threadsY} x ${tile.threadsX} invocations of ${each}, ${how}`;
+  }
   const { M, N, K } = tile.matrix;
   return `${tile.subgroupsY} x ${tile.subgroupsX} subgroups of ${each} matrices ${M} x ${N} x ${K}, ${depth} deep`;
 }

@@ -1,7 +1,7 @@
 /** What is asked, measured and remembered, on a device that is none. */
 import { describe, expect, it } from 'vitest';
 import { tilesByTime } from '../../../../kernels/gemm_tile.js';
-import { defaultLimits } from '../../../../kernels/kernel.js';
+import { defaultLimits, generateKernel } from '../../../../kernels/index.js';
 import { productKey } from '../../../../kernels/product_key.js';
 import type { GemmStage } from '../../../../kernels/stage.js';
 import type { Dispatch } from '../../../../src/backend/webgpu/tuning/stopwatch.js';
@@ -55,6 +55,15 @@ describe('the tile of a product', () => {
     );
     const { limits } = await new Tuner(device, { store: new MemoryStore() }).tune(plan, 'auto');
     expect(limits.tiles?.get(productKey(stage!))).toEqual(last);
+  });
+
+  it('is one that reads in place where that was measured to be the fastest', async () => {
+    const isInPlace = (code: string) => !code.includes('var<workgroup>');
+    const device = new FakeDevice('a', ({ kernel: { code } }) => (isInPlace(code) ? 5 : 10));
+    const { limits } = await new Tuner(device, { store: new MemoryStore() }).tune(plan, 'auto');
+    expect(limits.tiles?.get(productKey(stage!))).toMatchObject({ depth: 0 });
+    expect(isInPlace(generateKernel(stage!, plan.buffers, limits).code)).toBe(true);
+    expect(isInPlace(generateKernel(stage!, plan.buffers, defaultLimits).code)).toBe(false);
   });
 
   it('stays the rule’s where nothing is clearly faster', async () => {
