@@ -1,6 +1,7 @@
 /** What can be benchmarked, by name. */
 import { cells } from '../cells/index.js';
 import { KronogradError } from '../errors.js';
+import type { Precision } from '../train/step-program.js';
 import { requireModel } from './curvature-model.js';
 import { gemmWork, rankRtWork } from './product-work.js';
 import { trainingWork } from './training-work.js';
@@ -24,6 +25,8 @@ export interface WorkRequest {
   readonly name: string;
   readonly workloads: readonly string[];
   readonly sizes: WorkloadSizes;
+  /** Mixed: beside float32. */
+  readonly precision?: Precision;
 }
 
 /** Something to time, and whether it wants a GPU. */
@@ -58,24 +61,38 @@ export function curvatureItemsOf(
   );
 }
 
-/** @throws KronogradError OPTION for an unknown name, workload or size. */
-export function itemsOf({ name, workloads, sizes }: WorkRequest): Item[] {
+/**
+ * @throws KronogradError OPTION for an unknown name, workload or size, and for mixed precision of what is no training
+ * step.
+ */
+export function itemsOf({ name, workloads, sizes, precision = 'float32' }: WorkRequest): Item[] {
   if (!BENCHMARKS.includes(name))
     throw new KronogradError('OPTION', `there is no benchmark '${name}'`, {
       where: 'kronograd bench',
       fix: `use one of ${BENCHMARKS.join(', ')}`,
     });
+  if (precision === 'mixed' && !Object.hasOwn(cells, name)) throw noPrecisions(name);
   const resolved = workloads.map((each) => resolveWorkload(each, sizes));
   if (name === 'gemm')
     return [
       { label: 'gemm 512', gpuOnly: false, work: () => gemmWork(512) },
       { label: 'gemm 2048', gpuOnly: true, work: () => gemmWork(2048) },
     ];
-  const make = (workload: Workload) =>
-    name === 'rank-rt' ? rankRtWork(workload) : trainingWork(name, workload);
+  const make = (workload: Workload): Work => {
+    if (name === 'rank-rt') return rankRtWork(workload);
+    const work = trainingWork(name, workload);
+    return precision === 'mixed' ? { ...work, mixed: trainingWork(name, workload, { precision }) } : work;
+  };
   return resolved.map((workload) => ({
     label: `${name} ${workload.name}`,
     gpuOnly: workload.gpuOnly,
     work: () => make(workload),
   }));
 }
+
+/** For what has one precision. */
+export const noPrecisions = (name: string): KronogradError =>
+  new KronogradError('OPTION', `${name} has no mixed precision: it is of training steps`, {
+    where: '--precision',
+    fix: `leave it out, or time one of ${Object.keys(cells).join(', ')}`,
+  });

@@ -1,10 +1,13 @@
 import { KronogradError } from '../errors.js';
+import type { Precision } from '../train/step-program.js';
 import type { Place } from './place.js';
 
 /** One engine on one backend, doing one piece of work again and again: what is timed. */
 export interface Contender extends Place, Disposable {
   /** `kronograd`, `naive loop`, or a peer's name with its version. */
   readonly engine: string;
+  /** Float32 unless given. */
+  readonly precision?: Precision;
   readonly facts: ContenderFacts;
   /** Does the work `steps` times, to completion; milliseconds for all of them. */
   run(steps: number): Promise<number>;

@@ -4,6 +4,7 @@ import { programTensors } from '../backend/program-tensors.js';
 import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
 import { schedule } from '../schedule/index.js';
+import type { Precision } from '../train/step-program.js';
 import type { BenchBackend } from './backends.js';
 import { type Contender, type ContenderFacts, ownPeakRssBytes } from './contender.js';
 import { requireFit } from './fit.js';
@@ -15,6 +16,7 @@ export class EngineContender implements Contender {
   readonly backend: string;
   readonly adapter: string;
   readonly features: Features | null;
+  readonly precision: Precision;
   readonly facts: ContenderFacts;
   readonly #backend: BenchBackend;
   readonly #work: Work;
@@ -36,6 +38,7 @@ export class EngineContender implements Contender {
     this.#scope = bound.scope;
     this.#steps = 1;
     ({ backend: this.backend, adapter: this.adapter, features: this.features } = placeOf(backend));
+    this.precision = work.precision ?? 'float32';
     this.facts = facts;
   }
 

@@ -1,5 +1,6 @@
 /** A measurement as one flat record: a line of JSON, a row of a table. */
 import type { KronogradError } from '../errors.js';
+import type { Precision } from '../train/step-program.js';
 import type { Agreement } from './agreement.js';
 import type { Contender } from './contender.js';
 import type { Timing } from './measure.js';
@@ -14,6 +15,7 @@ export interface Result extends Place {
   readonly workload: string;
   readonly sizes: Readonly<Record<string, number>>;
   readonly engine: string;
+  readonly precision: Precision;
   readonly median_ms: number;
   readonly min_ms: number;
   /** The median absolute deviation, in milliseconds. */
@@ -82,6 +84,7 @@ export function resultOf(
     workload: work.workload,
     sizes: work.sizes,
     engine: contender.engine,
+    precision: contender.precision ?? 'float32',
     backend: contender.backend,
     adapter: contender.adapter,
     features: contender.features,

@@ -57,6 +57,11 @@ export async function runWork(
         : { at: performance.now(), from: 'compile start' as const };
     enter(await EngineContender.create(backend, work, begun));
   }
+  for (const { backend } of opened)
+    if (work.mixed !== undefined) {
+      const begun = { at: performance.now(), from: 'compile start' as const };
+      enter(await EngineContender.create(backend, work.mixed, begun));
+    }
   const naive = options.naive && work.naive !== undefined ? naiveContender(work.naive) : undefined;
   if (naive !== undefined) enter(naive);
   for (const other of (await options.others?.(work)) ?? []) enter(other);
@@ -74,7 +79,8 @@ export async function runWork(
     const kernels = clocked ? await profileWork(each.backend, work) : null;
     extras[n] = { peaks: await options.peaks(each), kernels };
   }
-  const cost = totals(schedule(work.program));
+  const plain = totals(schedule(work.program));
+  const mixed = work.mixed && totals(schedule(work.mixed.program));
   const timingOf = (contender: Contender | undefined) =>
     (contender && measured[contenders.indexOf(contender)]?.timing) ?? null;
   const onCpu = opened.findIndex(({ backend }) => backend instanceof Float32Backend);
@@ -84,6 +90,7 @@ export async function runWork(
     if (timing === null) return [];
     const of = { contender, timing, failure, agreement: agreements[c]!, peakRssBytes: peakRssBytes[c]! };
     const { peaks, kernels = null } = extras[c] ?? {};
+    const cost = (contender.precision === 'mixed' && mixed) || plain;
     return [resultOf(work, cost, { ...of, peaks, kernels }, baselines)];
   });
   return { results, failure: measured.find(({ failure }) => failure !== null)?.failure ?? null };

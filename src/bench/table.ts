@@ -16,7 +16,7 @@ const short = (value: number): string =>
 const bytes = (value: number): string => `${short(value / 2 ** 20)} MiB`;
 
 const COLUMNS: readonly Column[] = [
-  ['engine', ({ engine }) => engine],
+  ['engine', (result) => engineOf(result)],
   ['on', (result) => place(result)],
   ['median ms', ({ median_ms }) => short(median_ms)],
   ['min ms', ({ min_ms }) => short(min_ms)],
@@ -37,6 +37,10 @@ const COLUMNS: readonly Column[] = [
   ['loss off by', ({ loss_error }) => orDash(loss_error, (error) => error.toExponential(0))],
   ['vs naive', ({ times_naive }) => orDash(times_naive, (times) => `${short(times)}x`)],
 ];
+
+/** The engine, and of what it multiplies unless that is floats. */
+const engineOf = ({ engine, precision }: Result): string =>
+  precision === 'float32' ? engine : `${engine}, ${precision}`;
 
 /** The backend, and of the CPU's the threads. */
 const place = ({ backend, adapter }: Result): string =>
@@ -60,9 +64,9 @@ export function ratioTable(results: readonly Result[]): string {
   const ratios = (other: Result, own: Result) =>
     `${short(other.median_ms / own.median_ms)}x (${short(other.min_ms / own.min_ms)}x)`;
   return markdownTable([
-    ['median (minimum) of', ...ours.map((own) => `/ kronograd ${place(own)}`)],
+    ['median (minimum) of', ...ours.map((own) => `/ ${engineOf(own)} ${place(own)}`)],
     ...results.map((other) => [
-      `${other.engine}, ${place(other)}`,
+      `${engineOf(other)}, ${place(other)}`,
       ...ours.map((own) => (own === other ? '1' : ratios(other, own))),
     ]),
   ]);

@@ -37,6 +37,7 @@ export function trainingWork(
     sizes: { batch, unroll, hidden, layers, vocabulary },
     tokens: tokensOf(workload),
     program: atBatch(batch),
+    precision,
     atBatch,
     load(tensors) {
       const { characters, targets } = referenceBatch(workload);

@@ -1,6 +1,7 @@
 /** What a benchmark times: a program with its data, and the same work as a naive loop. */
 import type { Tensor } from '../backend/backend.js';
 import type { Program } from '../program/program.js';
+import type { Precision } from '../train/step-program.js';
 import type { Workload } from './workload.js';
 
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -15,6 +16,10 @@ export interface Work {
   /** Tokens of a step; null where the work is not on text. */
   readonly tokens: number | null;
   readonly program: Program;
+  /** Of the products; float32 unless given. */
+  readonly precision?: Precision;
+  /** The same in mixed precision, to be timed beside it; absent unless asked for. */
+  readonly mixed?: Work;
   /** The same for another batch; absent where there is none. */
   readonly atBatch?: (batch: number) => Program;
   /** Fills the tensors, which are zero. */

@@ -68,7 +68,7 @@ export function profiler(options: ReportOptions, print: (line: string) => void):
   return async (item, opened) => {
     const work = item.work();
     for (const { backend } of opened) {
-      const stages = await profileWork(backend, work);
+      const stages = await profileWork(backend, work.mixed ?? work);
       const place = placeOf(backend);
       if (options.json)
         for (const stage of stages ?? [])

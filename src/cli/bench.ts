@@ -2,12 +2,21 @@
 import type { TuningOptions } from '../backend/webgpu/tuning/store.js';
 import { BACKEND_NAMES, type BackendName, type OpenedBackend } from '../bench/backends.js';
 import { openAvailable, openBackends } from '../bench/backends-node.js';
-import { BENCHMARKS, type CurvatureItem, curvatureItemsOf, type Item, itemsOf } from '../bench/catalogue.js';
+import {
+  BENCHMARKS,
+  CURVATURE_BENCHMARKS,
+  type CurvatureItem,
+  curvatureItemsOf,
+  type Item,
+  itemsOf,
+  noPrecisions,
+} from '../bench/catalogue.js';
 import { hvpWorks } from '../bench/hvp-work.js';
 import type { RunOptions } from '../bench/run.js';
 import { Scope } from '../dispose.js';
 import { KronogradError } from '../errors.js';
 import { requireChoice } from '../ranges.js';
+import { PRECISIONS } from '../train/step-program.js';
 import {
   hvpTimer,
   lanczosTimer,
@@ -33,6 +42,7 @@ interface BenchOptions extends ReportOptions {
   readonly threads?: number;
   readonly unsafeFast?: boolean;
   readonly tune: boolean;
+  readonly precision: string;
   readonly cell: string;
   readonly force?: boolean;
   readonly profile?: boolean;
@@ -53,6 +63,11 @@ export const benchWith =
       .option('--hidden <n>', 'other hidden units', integerOption('--hidden', sizes))
       .option('--layers <n>', 'another number of layers', integerOption('--layers', sizes))
       .option('--vocab <n>', 'another vocabulary', integerOption('--vocab', sizes))
+      .option(
+        '--precision <name>',
+        `of training steps: mixed, beside float32, or ${PRECISIONS[0]} alone`,
+        PRECISIONS[0],
+      )
       .option(
         '--cell <names>',
         'of hvp, lanczos and tune: cells or, of the first two, fnn, with commas between',
@@ -86,6 +101,8 @@ async function runBench(
   others: RunOptions['others'],
 ): Promise<void> {
   const { batch, unroll, hidden, layers, vocab: vocabulary } = options;
+  const precision = requireChoice(options.precision, '--precision', PRECISIONS);
+  if (precision === 'mixed' && OTHERS.includes(name)) throw noPrecisions(name);
   const request = {
     workloads: listed(options.workload),
     sizes: { batch, unroll, hidden, layers, vocabulary },
@@ -110,8 +127,11 @@ async function runBench(
     return runItems(items, tuner(options, print, await openTuningFile(context)), onGpu, context);
   }
   const report = options.profile ? profile : timer(options, print, others);
-  return runItems(itemsOf({ name, ...request }), report, options, context);
+  return runItems(itemsOf({ name, precision, ...request }), report, options, context);
 }
+
+/** What is measured otherwise than as one piece of work after another. */
+const OTHERS: readonly string[] = [...CURVATURE_BENCHMARKS, 'probes', 'tune'];
 
 const listed = (names: string): string[] => names.split(',').map((each) => each.trim());
 

@@ -120,6 +120,27 @@ describe('kronograd bench', () => {
     }
   });
 
+  it('times a training step in mixed precision beside float32', async () => {
+    const only = ['--precision', 'mixed', '--backend', 'cpu', '--threads', '1', '--no-naive'];
+    const { exitCode, out, err } = await run('gru', '--json', ...only, ...tiny, '--check-steps', '50');
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+    const [plain, mixed, ...others] = out.lines.map((line) => JSON.parse(line)).slice(1);
+    expect(others).toEqual([]);
+    expect(plain).toMatchObject({ name: 'gru', engine: 'kronograd', precision: 'float32', loss_error: 0 });
+    expect(mixed).toMatchObject({ name: 'gru', engine: 'kronograd', precision: 'mixed', loss_steps: 50 });
+    expect(mixed.loss_error).toBeGreaterThan(0);
+    expect(mixed.loss_error).toBeLessThan(1e-4);
+    expect(mixed.dispatches_per_step).toBeGreaterThan(plain.dispatches_per_step);
+    const table = await run('gru', ...only, ...tiny);
+    expect(table.out.text).toMatch(/\| kronograd, mixed +\| +cpu/);
+  });
+
+  it.each(['gemm', 'rank-rt', 'hvp', 'tune', 'probes'])('has no mixed precision of %s', async (what) => {
+    const { exitCode, err } = await run(what, '--precision', 'mixed', '--backend', 'cpu', ...tiny);
+    expect(exitCode).not.toBe(0);
+    expect(err).toContain(`${what} has no mixed precision`);
+  });
+
   it('prints a table for people, with sizes of one’s own', async () => {
     const { exitCode, out } = await run(
       '--backend',
