@@ -2,37 +2,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { interpret } from '../../src/backend/cpu/interpret.js';
-import { CounterRandom } from '../../src/data/random.js';
-import { batchInputs } from '../../src/model/batch-inputs.js';
-import type { Model } from '../../src/model/model.js';
 import { gradient } from '../../src/program/adjoint.js';
 import { Builder } from '../../src/program/builder.js';
 import { roundToHalf } from '../../src/program/half.js';
 import { float, type Node, type Program } from '../../src/program/program.js';
 import { schedule } from '../../src/schedule/index.js';
 import { mixedPrecision } from '../../src/schedule/mixed-precision.js';
-import { randomBatch } from '../support/curvature-problems.js';
-import { models } from '../support/models.js';
+import { gradientOf, inputsOf, models, SIZES } from '../support/models.js';
 import { expectClose, randomInputs } from '../support/numbers.js';
 import { randomDerivatives, randomOps } from '../support/random-programs.js';
 import { runSchedule } from '../support/run-schedule.js';
-
-/** The loss and its gradient. */
-function gradientOf(model: Model, steps: number, samples: number): Program {
-  const on = new Builder();
-  const theta = on.input('theta', float(model.parameters.size));
-  const { loss } = model.forward(on, { theta, ...batchInputs(on, model, { steps, samples }) });
-  return on.build({ loss, gradient: gradient(on, loss, [theta])[0]! });
-}
-
-const [T, r] = [6, 4];
-
-function inputsOf(model: Model) {
-  const { parts, state = {} } = randomBatch(model, { steps: T, samples: r, classes: 7, seed: 5 });
-  const theta = model.parameters.initial(new CounterRandom(3, 3));
-  const states = Object.fromEntries(Object.entries(state).map(([name, data]) => [`state.${name}`, data]));
-  return { theta, ...parts, ...states } as Record<string, Float64Array | Int32Array>;
-}
 
 const allNodes = (nodes: readonly Node[]): Node[] =>
   nodes.flatMap((node) => [node, ...(node.op.kind === 'scan' ? allNodes(node.op.body.nodes) : [])]);
@@ -40,7 +19,7 @@ const allNodes = (nodes: readonly Node[]): Node[] =>
 const norm = (x: ArrayLike<number>) => Math.hypot(...Array.from(x));
 
 describe.each(Object.entries(models))('%s', (name, model) => {
-  const plain = gradientOf(model, T, r);
+  const plain = gradientOf(model);
   const mixed = mixedPrecision(plain);
   const inputs = inputsOf(model);
 
@@ -133,9 +112,9 @@ describe('what is rounded', () => {
   });
 
   it('leaves the cell state of an LSTM alone, and rounds its output', () => {
-    const plain = gradientOf(models.lstm!, T, r);
+    const plain = gradientOf(models.lstm!);
     const [scan] = mixedPrecision(plain).nodes.filter(({ op }) => op.kind === 'scan');
-    const histories = scan!.outputs.filter(({ type }) => type.shape[0] === T + 1);
+    const histories = scan!.outputs.filter(({ type }) => type.shape[0] === SIZES.steps + 1);
     expect(new Set(histories.map(({ type }) => type.dtype))).toEqual(new Set(['half', 'float']));
   });
 

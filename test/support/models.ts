@@ -1,9 +1,14 @@
 /** Small models of every kind, for what must hold of all of them. */
 import { cells } from '../../src/cells/index.js';
+import { CounterRandom } from '../../src/data/random.js';
+import { batchInputs } from '../../src/model/batch-inputs.js';
 import { FeedForwardModel } from '../../src/model/feedforward-model.js';
 import { LanguageModel, type LanguageModelConfig } from '../../src/model/language-model.js';
 import type { Model } from '../../src/model/model.js';
-import { smallSequenceModel } from './curvature-problems.js';
+import { gradient } from '../../src/program/adjoint.js';
+import { Builder } from '../../src/program/builder.js';
+import { float, type Program } from '../../src/program/program.js';
+import { randomBatch, smallSequenceModel } from './curvature-problems.js';
 
 const language = (given: Partial<LanguageModelConfig>): Model =>
   new LanguageModel({ cell: 'lstm', vocabulary: 7, hidden: 12, layers: 1, embedding: 'one-hot', ...given });
@@ -23,3 +28,21 @@ export const models: Readonly<Record<string, Model>> = {
     loss: 'half-squared-error',
   }),
 };
+
+/** T and r of their batches. */
+export const SIZES = { steps: 6, samples: 4 };
+
+/** The loss of a batch and its gradient. */
+export function gradientOf(model: Model): Program {
+  const on = new Builder();
+  const theta = on.input('theta', float(model.parameters.size));
+  const { loss } = model.forward(on, { theta, ...batchInputs(on, model, SIZES) });
+  return on.build({ loss, gradient: gradient(on, loss, [theta])[0]! });
+}
+
+export function inputsOf(model: Model): Record<string, Float64Array | Int32Array> {
+  const { parts, state = {} } = randomBatch(model, { ...SIZES, classes: 7, seed: 5 });
+  const theta = model.parameters.initial(new CounterRandom(3, 3));
+  const states = Object.fromEntries(Object.entries(state).map(([name, data]) => [`state.${name}`, data]));
+  return { theta, ...parts, ...states } as Record<string, Float64Array | Int32Array>;
+}
