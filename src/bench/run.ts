@@ -50,18 +50,16 @@ export async function runWork(
   using scope = new Scope();
   const contenders: Contender[] = [];
   const enter = (contender: Contender) => void contenders.push(scope.own(contender));
-  for (const [n, { backend }] of opened.entries()) {
+  const ours = [work, ...(work.mixed ? [work.mixed] : [])].flatMap((own) =>
+    opened.map((on) => ({ on, own, cost: totals(schedule(own.program)) })),
+  );
+  for (const [n, { on, own }] of ours.entries()) {
     const begun =
       options.fresh && n === 0
         ? { at: 0, from: 'process start' as const }
         : { at: performance.now(), from: 'compile start' as const };
-    enter(await EngineContender.create(backend, work, begun));
+    enter(await EngineContender.create(on.backend, own, begun));
   }
-  for (const { backend } of opened)
-    if (work.mixed !== undefined) {
-      const begun = { at: performance.now(), from: 'compile start' as const };
-      enter(await EngineContender.create(backend, work.mixed, begun));
-    }
   const naive = options.naive && work.naive !== undefined ? naiveContender(work.naive) : undefined;
   if (naive !== undefined) enter(naive);
   for (const other of (await options.others?.(work)) ?? []) enter(other);
@@ -73,14 +71,12 @@ export async function runWork(
   for (const contender of contenders) peakRssBytes.push(await contender.peakRssBytes());
   // Only now, for their memory and their kernels are no part of the work.
   const extras: { readonly peaks: Peaks; readonly kernels: readonly StageProfile[] | null }[] = [];
-  for (const [n, each] of opened.entries()) {
+  for (const [n, { on, own }] of ours.entries()) {
     if (measured[n]!.failure !== null) continue;
-    const clocked = options.kernels && each.backend instanceof WebGpuBackend;
-    const kernels = clocked ? await profileWork(each.backend, work) : null;
-    extras[n] = { peaks: await options.peaks(each), kernels };
+    const clocked = options.kernels && on.backend instanceof WebGpuBackend;
+    const kernels = clocked ? await profileWork(on.backend, own) : null;
+    extras[n] = { peaks: await options.peaks(on), kernels };
   }
-  const plain = totals(schedule(work.program));
-  const mixed = work.mixed && totals(schedule(work.mixed.program));
   const timingOf = (contender: Contender | undefined) =>
     (contender && measured[contenders.indexOf(contender)]?.timing) ?? null;
   const onCpu = opened.findIndex(({ backend }) => backend instanceof Float32Backend);
@@ -90,7 +86,7 @@ export async function runWork(
     if (timing === null) return [];
     const of = { contender, timing, failure, agreement: agreements[c]!, peakRssBytes: peakRssBytes[c]! };
     const { peaks, kernels = null } = extras[c] ?? {};
-    const cost = (contender.precision === 'mixed' && mixed) || plain;
+    const { cost } = ours[c] ?? ours[0]!;
     return [resultOf(work, cost, { ...of, peaks, kernels }, baselines)];
   });
   return { results, failure: measured.find(({ failure }) => failure !== null)?.failure ?? null };
