@@ -102,14 +102,23 @@ const linearAlgebra = {
   },
 };
 
-/** Shaders without the lines that are comments, which are for readers; marks of regions are for the generators. */
+/** Of shaders, what is in marked regions: the default that makes a file valid alone, which generators replace. */
+const REGION = /(\/\/#begin (\w+)[ \t]*\n)[\s\S]*?(^[ \t]*\/\/#end \2[ \t]*\n)/gm;
+
+/**
+ * Shaders without what is for readers: the lines that are comments, and the defaults of their regions; those of the library
+ * of functions are what is wanted of it.
+ */
 const shaders = {
   name: 'shaders',
   setup(esbuild) {
-    esbuild.onLoad({ filter: /\.wgsl$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replace(/^[ \t]*\/\/(?!#).*\n/gm, ''),
-      loader: 'text',
-    }));
+    esbuild.onLoad({ filter: /\.wgsl$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf8').replace(/^[ \t]*\/\/(?!#).*\n/gm, '');
+      return {
+        contents: path.endsWith('functions.wgsl') ? text : text.replace(REGION, '$1$3'),
+        loader: 'text',
+      };
+    });
   },
 };
 
