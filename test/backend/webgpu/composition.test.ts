@@ -82,17 +82,21 @@ describe('loops over time in one dispatch', () => {
       const all = composedBy(program, 'all');
       expect(all.steps.every((step) => step.kind === 'task' || step.count === 1)).toBe(true);
       const together = await run(all, inputs);
-      const asOnGpu = await run(composedForGpu(program), inputs, defaultLimits);
-      for (const key of Object.keys(wanted)) {
-        expectClose(together[key]!, wanted[key]!, 1e-5, key);
-        expectClose(asOnGpu[key]!, wanted[key]!, 1e-5, key);
-      }
+      for (const key of Object.keys(wanted)) expectClose(together[key]!, wanted[key]!, 1e-5, key);
       // The order of a sum over rows and times depends on the size of the workgroup; nothing else does.
       const weights = Object.keys(wanted).filter((key) => wanted[key]!.length > 4 * 12);
       expect(weights.length).toBeGreaterThan(0);
       for (const key of weights) expect(together[key], key).toEqual(alone[key]);
     },
   );
+
+  it('lstm, with the kernels of a GPU, which copy operands into workgroup memory', async () => {
+    const program = cellDerivatives({ cell: cells.lstm!, input: 3, hidden: 12, layers: 1 }, 5, 5);
+    const inputs = randomInputs(program, 3, keys);
+    const wanted = interpret(program, inputs);
+    const after = await run(composedForGpu(program), inputs, defaultLimits);
+    for (const key of Object.keys(wanted)) expectClose(after[key]!, wanted[key]!, 1e-5, key);
+  });
 
   it.each([
     ['without subgroups', 12, null],
