@@ -27,10 +27,25 @@ export interface TimedProductTile {
 }
 
 /** Those by subgroup matrices, for a product all of whose operands are halves. */
-function matrices(stage: GemmStage, isHalf: IsHalf, limits: KernelLimits, share?: Share): TimedProductTile[] {
+function matricesByTime(
+  stage: GemmStage,
+  isHalf: IsHalf,
+  limits: KernelLimits,
+  share?: Share,
+): TimedProductTile[] {
   const isOfHalves = stage.terms.every(({ a, b }) => isHalf(a.buffer) && isHalf(b.buffer));
   return (isOfHalves && limits.matrixKernels?.tilesByTime(stage, limits, share)) || [];
 }
+
+/** By expected time; a CPU that plays GPU has no units for matrices. */
+const areFaster = (
+  matrices: TimedProductTile | undefined,
+  inRegisters: TimedProductTile | undefined,
+  { directRead }: KernelLimits,
+): boolean =>
+  matrices !== undefined &&
+  directRead === null &&
+  (inRegisters === undefined || matrices.time <= inRegisters.time);
 
 /** What was measured to be the fastest for a product with a dispatch to itself, else what is expected to be. */
 function chooseProductTile(
@@ -41,11 +56,10 @@ function chooseProductTile(
 ): ProductTile {
   const measured = share === undefined ? limits.tiles?.get(productKey(stage, isHalf)) : undefined;
   if (measured !== undefined) return measured;
-  const [byMatrices] = matrices(stage, isHalf, limits, share);
-  const inRegisters = fastestTile(stage, limits, share);
-  if (byMatrices === undefined || (inRegisters !== undefined && inRegisters.time < byMatrices.time))
-    return chooseTile(stage, limits, share);
-  return byMatrices.tile;
+  const [byMatrices] = matricesByTime(stage, isHalf, limits, share);
+  return areFaster(byMatrices, fastestTile(stage, limits, share), limits)
+    ? byMatrices!.tile
+    : chooseTile(stage, limits, share);
 }
 
 /** @param tile for a tuner; by default what is expected to be the fastest. */
@@ -88,15 +102,16 @@ export interface ProductWay extends TimedProductTile {
 }
 
 /**
- * What is worth measuring, what is expected to take the least time first. The rules know what tiles of one kind take beside
- * each other, but hardly how much faster a device multiplies matrices, or how near its caches are: the times of other kinds
- * begin where those of the first do.
+ * What is worth measuring, the rule's choice first. The rules know what tiles of one kind take beside each other, but hardly
+ * how much faster a device multiplies matrices, or how near its caches are: the times of other kinds begin where those of
+ * the first do.
  */
 export function productWays(stage: GemmStage, isHalf: IsHalf, limits: KernelLimits): ProductWay[] {
-  const kinds = [matrices(stage, isHalf, limits), tilesByTime(stage, limits)]
-    .map((tiles) => tiles.slice(0, TRIED))
-    .filter((tiles) => tiles.length > 0)
-    .sort(([a], [b]) => a!.time - b!.time);
+  const byMatrices = matricesByTime(stage, isHalf, limits).slice(0, TRIED);
+  const inRegisters = tilesByTime(stage, limits).slice(0, TRIED);
+  const kinds = areFaster(byMatrices[0], inRegisters[0], limits)
+    ? [byMatrices, inRegisters]
+    : [inRegisters, byMatrices];
   kinds.push(tilesByTime(stage, otherwise(limits)).slice(0, AGAINST_RULE));
   const least = kinds[0]![0]!.time;
   return kinds.flatMap((tiles) =>

@@ -53,7 +53,8 @@ describe('on a device', () => {
   let someTile: MatrixTile | undefined;
   beforeAll(async () => {
     backend = await openUnfinished();
-    limits = backend.device.kernelLimits;
+    // Whatever the rules say of a CPU that plays GPU.
+    limits = { ...backend.device.kernelLimits, directRead: null };
     const { stage } = productOfHalves({ ...plain, rows: 256, columns: 256, depth: 256 });
     someTile = matrixTilesByTime(stage, limits)[0]?.tile;
   });
@@ -378,6 +379,13 @@ describe('for devices that are not at hand', () => {
   it('is what a large product of halves has', () => {
     expect(isByMatrices(large)).toBe(true);
     expect(isByMatrices(gpuWith(8, 8, 8))).toBe(true);
+  });
+
+  it('is not for a CPU that plays GPU, unless measuring says so', () => {
+    const software = { ...large, directRead: 8 };
+    expect(isByMatrices(software)).toBe(false);
+    const kinds = productWays(stage, halvesAmong(buffers), software).map(({ tile }) => 'matrix' in tile);
+    expect(kinds).toEqual([...new Array(6).fill(false), ...new Array(6).fill(true)]);
   });
 
   it.each<[string, Partial<KernelLimits>]>([
