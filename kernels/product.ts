@@ -90,8 +90,8 @@ export function productKernel(
   return kernelOf(generate(bindings), bindings, limits, cost);
 }
 
-/** Tiles of each kind that are tried for a product. */
-const TRIED = 6;
+/** Tiles of each kind that are tried for a product; matrices take longer to compile. */
+const TRIED = { inRegisters: 6, byMatrices: 4 };
 
 /** And those that copy operands where by rule they are read in place, or the other way round. */
 const AGAINST_RULE = 2;
@@ -107,8 +107,8 @@ export interface ProductWay extends TimedProductTile {
  * the first do.
  */
 export function productWays(stage: GemmStage, isHalf: IsHalf, limits: KernelLimits): ProductWay[] {
-  const byMatrices = matricesByTime(stage, isHalf, limits).slice(0, TRIED);
-  const inRegisters = tilesByTime(stage, limits).slice(0, TRIED);
+  const byMatrices = matricesByTime(stage, isHalf, limits).slice(0, TRIED.byMatrices);
+  const inRegisters = tilesByTime(stage, limits).slice(0, TRIED.inRegisters);
   const kinds = areFaster(byMatrices[0], inRegisters[0], limits)
     ? [byMatrices, inRegisters]
     : [inRegisters, byMatrices];

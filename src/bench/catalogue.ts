@@ -61,38 +61,34 @@ export function curvatureItemsOf(
   );
 }
 
-/**
- * @throws KronogradError OPTION for an unknown name, workload or size, and for mixed precision of what is no training
- * step.
- */
+/** @throws KronogradError OPTION for an unknown name, workload or size. */
 export function itemsOf({ name, workloads, sizes, precision = 'float32' }: WorkRequest): Item[] {
   if (!BENCHMARKS.includes(name))
     throw new KronogradError('OPTION', `there is no benchmark '${name}'`, {
       where: 'kronograd bench',
       fix: `use one of ${BENCHMARKS.join(', ')}`,
     });
-  if (precision === 'mixed' && !Object.hasOwn(cells, name)) throw noPrecisions(name);
   const resolved = workloads.map((each) => resolveWorkload(each, sizes));
+  const inEach = (make: (precision: Precision) => Work): Work =>
+    precision === 'mixed' ? { ...make('float32'), mixed: make('mixed') } : make(precision);
   if (name === 'gemm')
-    return [
-      { label: 'gemm 512', gpuOnly: false, work: () => gemmWork(512) },
-      { label: 'gemm 2048', gpuOnly: true, work: () => gemmWork(2048) },
-    ];
-  const make = (workload: Workload): Work => {
-    if (name === 'rank-rt') return rankRtWork(workload);
-    const work = trainingWork(name, workload);
-    return precision === 'mixed' ? { ...work, mixed: trainingWork(name, workload, { precision }) } : work;
-  };
+    return [512, 2048].map((n) => ({
+      label: `gemm ${n}`,
+      gpuOnly: n > 512,
+      work: () => inEach((each) => gemmWork(n, each)),
+    }));
+  const make = (workload: Workload, each: Precision) =>
+    name === 'rank-rt' ? rankRtWork(workload, each) : trainingWork(name, workload, { precision: each });
   return resolved.map((workload) => ({
     label: `${name} ${workload.name}`,
     gpuOnly: workload.gpuOnly,
-    work: () => make(workload),
+    work: () => inEach((each) => make(workload, each)),
   }));
 }
 
 /** For what has one precision. */
 export const noPrecisions = (name: string): KronogradError =>
-  new KronogradError('OPTION', `${name} has no mixed precision: it is of training steps`, {
+  new KronogradError('OPTION', `${name} has no mixed precision: training steps and products have`, {
     where: '--precision',
-    fix: `leave it out, or time one of ${Object.keys(cells).join(', ')}`,
+    fix: `leave it out, or time one of ${[...Object.keys(cells), 'gemm', 'rank-rt'].join(', ')}`,
   });

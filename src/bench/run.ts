@@ -51,7 +51,7 @@ export async function runWork(
   const contenders: Contender[] = [];
   const enter = (contender: Contender) => void contenders.push(scope.own(contender));
   const ours = [work, ...(work.mixed ? [work.mixed] : [])].flatMap((own) =>
-    opened.map((on) => ({ on, own, cost: totals(schedule(own.program)) })),
+    opened.map((on) => ({ on, own, cost: totals(schedule(own.program), on.backend.halves) })),
   );
   for (const [n, { on, own }] of ours.entries()) {
     const begun =

@@ -65,7 +65,7 @@ export const benchWith =
       .option('--vocab <n>', 'another vocabulary', integerOption('--vocab', sizes))
       .option(
         '--precision <name>',
-        `of training steps: mixed, beside float32, or ${PRECISIONS[0]} alone`,
+        `of training steps and products: mixed, beside float32, or ${PRECISIONS[0]} alone`,
         PRECISIONS[0],
       )
       .option(

@@ -9,12 +9,12 @@ export interface ScheduleTotals {
   readonly bytes: number;
 }
 
-/** What one run costs, loops counted out. */
-export function totals(schedule: Schedule): ScheduleTotals {
+/** What one run costs, loops counted out. @param halves whether a half has 2 bytes */
+export function totals(schedule: Schedule, halves = true): ScheduleTotals {
   let dispatches = 0;
   let flops = 0;
   let bytes = 0;
-  const costOfStage = costsIn(schedule);
+  const costOfStage = costsIn(schedule, halves);
   for (const step of schedule.steps) {
     const times = step.kind === 'loop' ? step.count : 1;
     for (const { stage } of stagesOf(step)) {
@@ -30,15 +30,14 @@ export function totals(schedule: Schedule): ScheduleTotals {
 const stagesOf = (step: LabelledStage | Loop): readonly LabelledStage[] =>
   step.kind === 'loop' ? step.stages : [step];
 
-/** Where a half has 2 bytes. */
-const costsIn = ({ buffers }: Schedule): ((stage: Stage) => Cost) => {
-  const bytesOf = elementBytes(buffers, { halves: true });
+const costsIn = ({ buffers }: Schedule, halves: boolean): ((stage: Stage) => Cost) => {
+  const bytesOf = elementBytes(buffers, { halves });
   return (stage) => costOf(stage, bytesOf);
 };
 
 export function printSchedule(schedule: Schedule): string {
   const lines: string[] = [];
-  const costOfStage = costsIn(schedule);
+  const costOfStage = costsIn(schedule, true);
   const line = (indent: string, { label, stage }: LabelledStage, times: number) => {
     const { flops, bytes } = costOfStage(stage);
     const count = times === 1 ? '' : ` x ${times}`;

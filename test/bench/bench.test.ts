@@ -135,7 +135,22 @@ describe('kronograd bench', () => {
     expect(table.out.text).toMatch(/\| kronograd, mixed +\| +cpu/);
   });
 
-  it.each(['gemm', 'rank-rt', 'hvp', 'tune', 'probes'])('has no mixed precision of %s', async (what) => {
+  it('times a product of halves beside that of floats, with as many bytes as they have', async () => {
+    const only = ['--precision', 'mixed', '--backend', 'webgpu', '--no-naive'];
+    const { exitCode, out } = await run('rank-rt', '--json', ...only, ...tiny);
+    expect(exitCode).toBe(0);
+    const [plain, mixed, ...others] = out.lines.map((line) => JSON.parse(line)).slice(1);
+    expect(others).toEqual([]);
+    const bytes = (each: typeof plain) => each.gbytes_per_s * each.median_ms * 1e6;
+    const { rows, columns, depth } = plain.sizes;
+    const operands = 4 * depth * (rows + columns);
+    expect(bytes(plain)).toBeCloseTo(operands + 4 * rows * columns, 6);
+    const saved = mixed.features.halves ? operands / 2 : 0;
+    expect(mixed).toMatchObject({ name: 'rank-rt', engine: 'kronograd', precision: 'mixed' });
+    expect(bytes(mixed)).toBeCloseTo(bytes(plain) - saved, 6);
+  });
+
+  it.each(['hvp', 'tune', 'probes'])('has no mixed precision of %s', async (what) => {
     const { exitCode, err } = await run(what, '--precision', 'mixed', '--backend', 'cpu', ...tiny);
     expect(exitCode).not.toBe(0);
     expect(err).toContain(`${what} has no mixed precision`);

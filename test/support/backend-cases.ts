@@ -68,7 +68,11 @@ function compare(
 }
 
 /** The outputs of a program by name. */
-async function runOnce(backend: Backend, program: Program, inputs: Inputs): Promise<Record<string, Numbers>> {
+export async function runOnce(
+  backend: Backend,
+  program: Program,
+  inputs: Inputs,
+): Promise<Record<string, Numbers>> {
   using executable = await backend.compile(program);
   const tensors = Object.fromEntries(
     [...program.inputs, ...program.outputs].map(({ name, value }) => [name, backend.tensor(value.type)]),
