@@ -6,7 +6,7 @@ import type { Stage } from '../../kernels/stage.js';
 import { createDawnBackend, dawnToggles, loadDawn } from '../../src/backend/webgpu/dawn.js';
 import type { Device } from '../../src/backend/webgpu/device.js';
 import { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
-import { bitsOfHalf, halfOfBits } from '../support/halves.js';
+import { bitsOfHalf, halfOfBits } from '../../src/program/half.js';
 import { type Buffer, expected } from '../support/stages.js';
 
 export * from '../support/stages.js';

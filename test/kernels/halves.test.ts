@@ -8,7 +8,7 @@ import { generateKernel } from '../../kernels/index.js';
 import { productKernel } from '../../kernels/product.js';
 import type { GemmStage, Ref, Scalar, Stage } from '../../kernels/stage.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
-import { bitsOfHalf, halfOfBits, roundToHalf } from '../support/halves.js';
+import { halfOfBits } from '../../src/program/half.js';
 import { productOfHalves, productShapes, ref } from '../support/products.js';
 import { normalisedRows } from '../support/row-stages.js';
 import {
@@ -31,32 +31,6 @@ afterAll(() => backend[Symbol.dispose]());
 
 const zeros = (length: number) => new Array<number>(length).fill(0);
 const load = (from: Ref): Scalar => ({ kind: 'load', ref: from, gather: null });
-
-describe('halves in the tests', () => {
-  it('are all numbers of 16 bits', () => {
-    const all = [...Array(2 ** 16).keys()].filter((bits) => !Number.isNaN(halfOfBits(bits)));
-    const numbers = all.map(halfOfBits);
-    expect(numbers.map(bitsOfHalf)).toEqual(all);
-    expect(numbers.map(roundToHalf)).toEqual(numbers);
-  });
-
-  it('are the nearest to what is rounded, of two the even one', () => {
-    const positive = Array.from({ length: 0x7c00 }, (_, bits) => halfOfBits(bits));
-    const place = fc.integer({ min: 0, max: positive.length - 2 });
-    fc.assert(
-      fc.property(place, fc.double({ min: 0, max: 1, noNaN: true }), (n, part) => {
-        const [below, above] = [positive[n]!, positive[n + 1]!];
-        const x = below + part * (above - below);
-        const nearest =
-          x - below === above - x ? positive[n + (n % 2)]! : x - below < above - x ? below : above;
-        expect(roundToHalf(x)).toBe(nearest);
-        expect(roundToHalf(-x)).toBe(-nearest);
-      }),
-    );
-    expect(roundToHalf(65519)).toBe(65504);
-    expect(roundToHalf(65520)).toBe(Number.POSITIVE_INFINITY);
-  });
-});
 
 describe('halves', () => {
   it('are read and stored by themselves, the same bits, whatever numbers they are', async () => {

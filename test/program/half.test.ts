@@ -1,4 +1,5 @@
 /** Rounding to 16-bit floats against all of them, and against what lies between. */
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { bitsOfHalf, halfOfBits, roundToHalf } from '../../src/program/half.js';
 
@@ -37,6 +38,19 @@ it('rounds to the nearest, half way to the one whose last bit is 0', () => {
     if (wanted.some((x, k) => x !== found[k])) throw new Error(`about ${middle}: ${found}, not ${wanted}`);
     if (roundToHalf(-middle) !== -wanted[1]!) throw new Error(`-${middle} is not rounded as ${middle}`);
   }
+});
+
+it('rounds to the nearest wherever between two', () => {
+  const place = fc.integer({ min: 0, max: halves.length - 2 });
+  fc.assert(
+    fc.property(place, fc.double({ min: 0, max: 1, noNaN: true }), (n, part) => {
+      const [below, above] = [halves[n]!, halves[n + 1]!];
+      const x = below + part * (above - below);
+      const nearest = x - below === above - x ? halves[n + (n % 2)]! : x - below < above - x ? below : above;
+      expect(roundToHalf(x)).toBe(nearest);
+      expect(roundToHalf(-x)).toBe(-nearest);
+    }),
+  );
 });
 
 it('keeps the smallest and the largest float64 numbers apart', () => {

@@ -118,6 +118,28 @@ describe('what is rounded', () => {
     expect(new Set(histories.map(({ type }) => type.dtype))).toEqual(new Set(['half', 'float']));
   });
 
+  it('is the whole history of a state that enters a product behind the loop', () => {
+    const on = new Builder();
+    const [x, c0, w] = [
+      on.input('x', float(5, 2, 3)),
+      on.input('c0', float(2, 3)),
+      on.input('w', float(3, 4)),
+    ];
+    const { stacks } = on.scan(
+      { length: 5, constants: [], initial: [c0], xs: [x] },
+      (body, { carries, xs }) => {
+        const next = body.call('tanh', body.add(carries[0]!, xs[0]!));
+        return { carries: [next], stacks: [next] };
+      },
+    );
+    const rows = on.reshape(stacks[0]!, [10, 3]);
+    const program = mixedPrecision(on.build({ product: on.gemm(rows, w) }));
+    const scan = program.nodes.find(({ op }) => op.kind === 'scan')!;
+    expect(scan.outputs.map(({ type }) => type.dtype)).toEqual(['half']);
+    // No pass over memory but those for w and c0.
+    expect(program.nodes.filter(({ op }) => op.kind === 'map')).toHaveLength(2);
+  });
+
   it('has derivatives that pass straight through', () => {
     const on = new Builder();
     const x = on.input('x', float(5));

@@ -1,6 +1,6 @@
 /** Stages with the contents of their buffers, and what becomes of them by the oracle. Needs no backend. */
 import type { BufferSpec, Stage } from '../../kernels/stage.js';
-import { roundToHalf } from './halves.js';
+import { roundToHalf } from '../../src/program/half.js';
 import { runStage } from './run-schedule.js';
 
 /** A buffer with its contents before the stage runs. */

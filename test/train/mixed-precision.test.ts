@@ -142,6 +142,19 @@ describe('the scale', () => {
   });
 });
 
+it.each([0, 2, 40])(
+  'corrects the bias of Adam by the updates made, here %i, and not by the steps',
+  (updates) => {
+    const { state, step } = begin('adam', [2 ** 10, 0, updates, 5], { weightDecay: 0 });
+    const moved = step(state, updates + 6).theta!;
+    // From slots of zero, m / (1 - b1^t) over the root of v / (1 - b2^t), of the learning rate 0.1.
+    const t = updates + 1;
+    const wanted = ((0.1 * 0.1) / (1 - 0.9 ** t)) * Math.sqrt((1 - 0.999 ** t) / 0.001);
+    const largest = Math.max(...moved.map((x, i) => Math.abs(x - state.theta![i]!)));
+    expect(largest / wanted).toBeCloseTo(1, 4);
+  },
+);
+
 it('corrects the bias of Adam as its paper says, also in float32', () => {
   const { scalars } = optimizerNamed('adam', 0);
   const float32 = {
