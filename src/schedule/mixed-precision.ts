@@ -1,7 +1,7 @@
 /**
  * Mixed precision (Micikevicius et al. 2018): products of 16-bit floats, added up in float32. Every operand of a
- * product becomes a half where it is made, so that whatever reads it reads the same number and no pass over memory is
- * for rounding alone: h in its cell's last step, the adjoints of gates in the matrix where they meet. What a loop keeps
+ * product becomes a half where it is made, so that whatever reads it reads the same number and rounding takes no pass over
+ * memory: h at the end of its cell's step, the adjoints of gates on their way into the matrix where they meet. What a loop keeps
  * of its steps for another one becomes halves as well, the carried state aside: memory and traffic of BPTT halve.
  *
  * All arithmetic stays in float32, and so does what is added up over steps: the cell state, sums, losses, gradients

@@ -203,13 +203,14 @@ class Fit<Data extends TrainingData> {
   }
 
   #diverged(what: string, step = this.#trainer.stepsDone): KronogradError {
-    const { lr, clip, optimizer, damping } = this.#trainer.config;
+    const { lr, clip, optimizer, damping, precision } = this.#trainer.config;
+    const orWider = precision === 'mixed' ? '; or begin anew with --precision float32' : '';
     const saved = this.#savedStep > 0 ? `, and continue from the checkpoint of step ${this.#savedStep}` : '';
     return new KronogradError('DIVERGED', `${what} at step ${step}`, {
       where: `step ${step}`,
       fix: isSecondOrder(optimizer)
         ? `raise the damping (--damping, now ${damping}) or the batch${saved}`
-        : `lower the learning rate (--lr, now ${lr}) or the clipping norm (--clip, now ${clip})${saved}`,
+        : `lower the learning rate (--lr, now ${lr}) or the clipping norm (--clip, now ${clip})${saved}${orWider}`,
     });
   }
 

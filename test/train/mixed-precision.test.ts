@@ -262,6 +262,7 @@ describe('a run that comes to nothing is reported', () => {
     expect(error).toMatchObject({
       code: 'DIVERGED',
       message: expect.stringContaining('the loss became NaN'),
+      fix: expect.stringContaining('--precision float32'),
     });
   });
 
