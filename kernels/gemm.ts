@@ -16,7 +16,6 @@ import {
   type Reading,
   range,
 } from './panels.js';
-import type { Quads } from './quads.js';
 import type { GemmStage, GemmTerm, Ref } from './stage.js';
 import { fillTemplate } from './template.js';
 
@@ -27,17 +26,6 @@ const component = (name: string, vector: number, c: number) =>
 const blockOf = ({ threadsX, threadsY, rowsEach, columnsEach, depth }: GemmTile): Block => ({
   ...{ rows: threadsY * rowsEach, columns: threadsX * columnsEach, depth },
 });
-
-/** What a product does by fours. Single elements that it stores lie in quads of one invocation where its tile says so. */
-function quadsOf(stage: GemmStage, { tile, panels }: GemmPlan, bindings: Bindings): Quads {
-  const ownsQuads = (ref: Ref) =>
-    vectorOf(tile.columnsEach) === 4 && isQuadAligned(ref, 2) && stage.columns % 4 === 0;
-  return {
-    wanted: quadsRead(panels.flat(), blockOf(tile), bindings),
-    together: false,
-    owns: (buffer) => stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref)),
-  };
-}
 
 /** Copies a panel's block into workgroup memory as [k][vector of lines]. */
 function copyStatements(panel: Panel, reading: Reading): string[] {
@@ -232,23 +220,15 @@ function finishStatements(stage: GemmStage, tile: GemmTile): string[] {
   ];
 }
 
-/** How a stage is multiplied: its tile, and its operands as panels. */
-export interface GemmPlan {
-  readonly tile: GemmTile;
-  readonly panels: readonly (readonly [Panel, Panel])[];
-}
-
-export function planGemm(stage: GemmStage, tile: GemmTile): GemmPlan {
-  const vectors = { a: vectorOf(tile.rowsEach), b: vectorOf(tile.columnsEach) };
-  return { tile, panels: stage.terms.map((term, number) => panelsOf(stage, term, number, vectors)) };
-}
-
-export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): Body {
-  const { tile, panels } = plan;
+export function gemmBody(stage: GemmStage, bindings: Bindings, tile: GemmTile): Body {
   const { batch, rows, columns, slots, terms } = stage;
   const block = blockOf(tile);
   const rowVector = vectorOf(tile.rowsEach);
   const columnVector = vectorOf(tile.columnsEach);
+  const vectors = { a: rowVector, b: columnVector };
+  const panels = terms.map((term, number) => panelsOf(stage, term, number, vectors));
+  // Whether the single elements that are stored lie in quads of one invocation.
+  const ownsQuads = (ref: Ref) => columnVector === 4 && isQuadAligned(ref, 2) && columns % 4 === 0;
   const readingOf = (panel: Panel) =>
     bindings.isQuads(panel.ref.buffer) ? bestReading(panel, block) : 'scalars';
 
@@ -276,7 +256,11 @@ export function gemmBody(stage: GemmStage, bindings: Bindings, plan: GemmPlan): 
   return {
     threads: tile.threadsX * tile.threadsY,
     groups: rowTiles * batch * columnTiles,
-    quads: quadsOf(stage, plan, bindings),
+    quads: {
+      wanted: quadsRead(panels.flat(), block, bindings),
+      together: false,
+      owns: (buffer) => stage.stores.every(({ ref }) => ref.buffer !== buffer || ownsQuads(ref)),
+    },
     inFrame: (frame) =>
       fillTemplate(source, {
         ...frame,

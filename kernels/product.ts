@@ -2,7 +2,7 @@
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
 import { costOf, elementBytes } from './cost.js';
-import { gemmBody, planGemm } from './gemm.js';
+import { gemmBody } from './gemm.js';
 import type { MatrixTile } from './gemm_matrix_tile.js';
 import { chooseTile, fastestTile, type GemmTile, isDirect, otherwise, tilesByTime } from './gemm_tile.js';
 import type { Kernel, KernelLimits } from './kernel.js';
@@ -74,7 +74,7 @@ export function productBody(
   const chosen = tile ?? chooseProductTile(stage, isHalf, limits, share);
   return isMatrixTile(chosen)
     ? limits.matrixKernels!.bodyOf(stage, bindings, chosen)
-    : gemmBody(stage, bindings, planGemm(stage, chosen));
+    : gemmBody(stage, bindings, chosen);
 }
 
 /** The kernel of one product. @param tile for a tuner. */
