@@ -69,13 +69,27 @@ function* candidates(isShared: boolean, { directRead }: KernelLimits): Generator
           yield { threadsX, threadsY, rowsEach, columnsEach, depth };
 }
 
-/** Bytes of workgroup memory of a tile, padding included. `fed`: the slots whose B is there at once. */
-export function tileBytes(tile: GemmTile, fed: number): number {
-  const { threadsX, threadsY, rowsEach, columnsEach, depth } = tile;
-  const rows = threadsY * rowsEach + vectorOf(rowsEach);
-  const columns = threadsX * columnsEach + vectorOf(columnsEach);
-  return 4 * depth * (rows + fed * columns);
+/** What a workgroup keeps of an operand in its memory. */
+export interface Block {
+  /** Which operand, and of which type its elements are: blocks of one kind can share memory. */
+  readonly kind: string;
+  readonly bytes: number;
 }
+
+/** The blocks of a tile, padding included. `fed`: the slots whose B is there at once. */
+export function tileBlocks(tile: GemmTile, fed: number): [a: Block, b: Block] {
+  const { threadsX, threadsY, rowsEach, columnsEach, depth } = tile;
+  const block = (operand: string, threads: number, each: number) => ({
+    kind: `${operand}${vectorOf(each)}`,
+    bytes: 4 * depth * (threads * each + vectorOf(each)),
+  });
+  const b = block('b', threadsX, columnsEach);
+  return [block('a', threadsY, rowsEach), { ...b, bytes: b.bytes * fed }];
+}
+
+/** Bytes of workgroup memory of a tile. */
+export const tileBytes = (tile: GemmTile, fed: number): number =>
+  tileBlocks(tile, fed).reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** What an invocation does for its part of one tile of the result, in multiply-adds. */
 function workOf(
@@ -110,6 +124,7 @@ export interface TimedTile {
   readonly time: number;
   /** Workgroups that may run beside each other. */
   readonly beside: number;
+  readonly blocks: readonly Block[];
 }
 
 /** A tile with what it is expected to take; undefined when it does not suit. */
@@ -133,7 +148,7 @@ function timedTile(
   const beside = groups / inTurn;
   const idle = share?.tile ? 1 : timesIdle(beside, threads, limits);
   const time = workOf(stage, fed, tile, limits) * inTurn * timesFilled(beside, threads, limits) * idle;
-  return { tile, time, beside };
+  return { tile, time, beside, blocks: tileBlocks(tile, fed) };
 }
 
 /**

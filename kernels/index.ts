@@ -2,7 +2,7 @@
 import { Bindings } from './bindings.js';
 import { type Body, kernelOf, type Share } from './body.js';
 import { elementBytes } from './cost.js';
-import { defaultLimits, type Kernel, type KernelLimits } from './kernel.js';
+import { defaultLimits, type Kernel, type KernelLimits, limitsFor } from './kernel.js';
 import { parallelBody } from './parallel.js';
 import { pointwiseBody } from './pointwise.js';
 import { productBody } from './product.js';
@@ -11,7 +11,7 @@ import { reduceBody } from './reduce.js';
 import { rowsBody } from './rows.js';
 import { scatterAddBody } from './scatter_add.js';
 import { sequenceBody, stepBody } from './sequence.js';
-import { roomForProducts } from './sharing.js';
+import { roomForProducts, shareMemory } from './sharing.js';
 import { softmaxBody } from './softmax.js';
 import { softmaxCrossEntropyBody } from './softmax_cross_entropy.js';
 import type { BufferSpec, Stage } from './stage.js';
@@ -42,7 +42,7 @@ export function generateKernel(
   buffers: readonly BufferSpec[],
   limits: KernelLimits = defaultLimits,
 ): Kernel {
-  const leaves = leavesOf(task, limits);
+  const leaves = leavesOf(task, limitsFor(buffers, limits));
   const generate = ({ stage, share }: Leaf) => {
     const generator = generators[stage.kind] as Generator<Stage>;
     return (bindings: Bindings) => generator(stage, bindings, limits, share);
@@ -66,18 +66,24 @@ interface Leaf {
 function leavesOf(task: Task, limits: KernelLimits): Leaf[] {
   if (task.kind === 'step') return [{ stage: task.stage, share: undefined }];
   if (task.kind !== 'sequence' && task.kind !== 'parallel') return [{ stage: task, share: undefined }];
-  const threads = task.kind === 'sequence' ? task.shape.threads : task.threads;
-  const room = roomForProducts(stagesOf(task), threads, limits);
-  const ofSequence = ({ stages, shape }: SequenceTask): Leaf[] =>
+  const ofSequence = ({ stages, shape: { threads, tileRows } }: SequenceTask, room: number): Leaf[] =>
     stages.map(({ stage, rowAxis }) => ({
       stage,
-      share: { threads: shape.threads, room, tile: { axis: rowAxis, rows: shape.tileRows } },
+      share: { threads, room, tile: { axis: rowAxis, rows: tileRows } },
     }));
-  if (task.kind === 'sequence') return ofSequence(task);
-  return task.parts.flatMap((part) =>
+  if (task.kind === 'sequence')
+    return ofSequence(task, roomForProducts(stagesOf(task), task.shape.threads, limits));
+  const { parts, threads } = task;
+  const { rooms } = shareMemory(parts, threads, limits)!;
+  return parts.flatMap((part, n) =>
     part.kind === 'sequence'
-      ? ofSequence(part)
-      : [{ stage: part.kind === 'step' ? part.stage : part, share: { threads, room, tile: null } }],
+      ? ofSequence(part, rooms[n]!)
+      : [
+          {
+            stage: part.kind === 'step' ? part.stage : part,
+            share: { threads, room: rooms[n]!, tile: null },
+          },
+        ],
   );
 }
 

@@ -1,6 +1,7 @@
 /** What a generator makes of a stage, and what it may know of the device. */
 import type { MatrixKernels } from './gemm_matrix.js';
 import type { ProductTile } from './product.js';
+import type { BufferSpec } from './stage.js';
 
 /** A shader with its sizes baked in, and how to dispatch it. Equal `code` means an equal pipeline. */
 export interface Kernel {
@@ -82,3 +83,7 @@ export const defaultLimits: KernelLimits = {
   subgroupMatrices: [],
   matrixKernels: null,
 };
+
+/** The limits as they matter to a schedule: matrix kernels are for halves. */
+export const limitsFor = (buffers: readonly BufferSpec[], limits: KernelLimits): KernelLimits =>
+  buffers.some(({ dtype }) => dtype === 'half') ? limits : { ...limits, matrixKernels: null };

@@ -1,7 +1,7 @@
 /** Generates shaders/parallel.wgsl. */
 import source from '../shaders/parallel.wgsl';
 import { type Body, bareCode, extensionsOf } from './body.js';
-import { suffixed } from './namespace.js';
+import { sharingBlocks, suffixed } from './namespace.js';
 import { fillTemplate } from './template.js';
 
 /** @param parts of equally many invocations in a workgroup. */
@@ -19,11 +19,15 @@ export function parallelBody(parts: readonly Body[]): Body {
     threads: parts[0]!.threads,
     groups,
     extensions: extensionsOf(parts),
-    inFrame: (frame) =>
-      fillTemplate(source, {
+    inFrame: (frame) => {
+      const { declarations, texts } = sharingBlocks(
+        parts.map((part, n) => suffixed(bareCode(part), `_${n}`)),
+      );
+      return fillTemplate(source, {
         ...frame,
-        parts: parts.flatMap((part, n) => [suffixed(bareCode(part), `_${n}`), '']),
+        parts: [...declarations, '', ...texts.flatMap((text) => [text, ''])],
         choice: [...choice, '}'],
-      }),
+      });
+    },
   };
 }

@@ -1,7 +1,7 @@
 /** How the stages of one shader share a workgroup: its memory, its invocations, and the rows it owns. */
 import type { Share } from './body.js';
 import { costOf } from './cost.js';
-import { fastestTile, timesFilled, timesIdle } from './gemm_tile.js';
+import { type Block, fastestTile, timesFilled, timesIdle } from './gemm_tile.js';
 import type { KernelLimits } from './kernel.js';
 import type { Stage } from './stage.js';
 import {
@@ -24,15 +24,13 @@ const bytesForEach: Readonly<Record<Exclude<Stage['kind'], 'gemm'>, number>> = {
   scatterAdd: 16,
 };
 
+const bytesBesideProducts = (stages: readonly Stage[], threads: number): number =>
+  stages.reduce((sum, { kind }) => sum + (kind === 'gemm' ? 0 : threads * bytesForEach[kind]), 0);
+
 /** Bytes of workgroup memory for each product among the stages of one shader; negative when the others do not fit. */
 export function roomForProducts(stages: readonly Stage[], threads: number, limits: KernelLimits): number {
-  let room = limits.maxComputeWorkgroupStorageSize;
-  let products = 0;
-  for (const { kind } of stages) {
-    if (kind === 'gemm') products++;
-    else room -= threads * bytesForEach[kind];
-  }
-  return room / Math.max(1, products);
+  const room = limits.maxComputeWorkgroupStorageSize - bytesBesideProducts(stages, threads);
+  return room / Math.max(1, stages.filter(({ kind }) => kind === 'gemm').length);
 }
 
 /**
@@ -60,13 +58,13 @@ export function shapesByTime(
   for (const threads of [8, 16, 32, 64, 128, 256].filter(suits))
     for (const tileRows of [4, 8, 16, 32, 64]) {
       const shape = { tileRows, threads };
-      const time = timeOfStep(stages, rows, shape, limits);
-      if (time !== undefined) shapes.push({ shape, time });
+      const step = loadOfStep(stages, rows, shape, limits);
+      if (step !== undefined) shapes.push({ shape, time: step.time });
     }
   return shapes.sort((a, b) => a.time - b.time);
 }
 
-function timeOfStep(
+function loadOfStep(
   stages: readonly TiledStage[],
   rows: number,
   { tileRows, threads }: SequenceShape,
@@ -76,20 +74,27 @@ function timeOfStep(
     threads,
     limits,
   ),
-): number | undefined {
+): Load | undefined {
   if (threads > limits.maxComputeInvocationsPerWorkgroup || room < 0) return undefined;
   const tiles = Math.ceil(rows / tileRows);
   const filled = timesFilled(tiles, threads, limits);
   let time = 0;
+  const blocks: Block[] = [];
   for (const { stage, rowAxis } of stages) {
     if (stage.kind === 'gemm') {
       const fastest = fastestTile(stage, limits, { threads, room, tile: { axis: rowAxis, rows: tileRows } });
       if (fastest === undefined) return undefined;
       time += fastest.time;
+      blocks.push(...fastest.blocks);
     } else time += (costOf(stage).flops / 2 / (tiles * threads)) * filled;
   }
-  return time * timesIdle(tiles, threads, limits);
+  time *= timesIdle(tiles, threads, limits);
+  return { time, busy: busyShare(tiles, threads, limits), blocks };
 }
+
+/** The part of the device that some workgroups keep busy, up to 1. */
+const busyShare = (groups: number, threads: number, limits: KernelLimits): number =>
+  Math.min(1, (groups * Math.min(threads, limits.coreInvocations)) / limits.parallelInvocations);
 
 /** The expected time of a stage that has a dispatch to itself, in an invocation's multiply-adds. */
 export const timeAlone = (stage: Stage, limits: KernelLimits): number => loadOf(stage, limits)!.time;
@@ -98,27 +103,22 @@ export const timeAlone = (stage: Stage, limits: KernelLimits): number => loadOf(
 interface Load {
   /** Of a run of its stages, in an invocation's multiply-adds: of one step of a sequence. */
   readonly time: number;
-  /** The part of the device that it keeps busy meanwhile, up to 1. */
+  /** The part of the device that it keeps busy meanwhile. */
   readonly busy: number;
+  /** Of its products, in workgroup memory. */
+  readonly blocks: readonly Block[];
 }
 
 /** @returns undefined when the part does not fit into its share of the shader; it has one to itself unless given. */
 function loadOf(part: Part, limits: KernelLimits, share?: Omit<Share, 'tile'>): Load | undefined {
-  const load = (time: number | undefined, groups: number, threads: number): Load | undefined => {
-    const invocations = groups * Math.min(threads, limits.coreInvocations);
-    return time === undefined
-      ? undefined
-      : { time, busy: Math.min(1, invocations / limits.parallelInvocations) };
-  };
-  if (part.kind === 'sequence') {
-    const { stages, rows, shape } = part;
-    const time = timeOfStep(stages, rows, shape, limits, share?.room);
-    return load(time, Math.ceil(rows / shape.tileRows), shape.threads);
-  }
+  if (part.kind === 'sequence') return loadOfStep(part.stages, part.rows, part.shape, limits, share?.room);
   const stage = part.kind === 'step' ? part.stage : part;
-  if (stage.kind !== 'gemm') return { time: costOf(stage).flops / 2 / limits.parallelInvocations, busy: 1 };
+  if (stage.kind !== 'gemm')
+    return { time: costOf(stage).flops / 2 / limits.parallelInvocations, busy: 1, blocks: [] };
   const fastest = fastestTile(stage, limits, share && { ...share, tile: null });
-  return fastest && load(fastest.time, fastest.beside, fastest.tile.threadsX * fastest.tile.threadsY);
+  if (fastest === undefined) return undefined;
+  const { tile, time, beside, blocks } = fastest;
+  return { time, busy: busyShare(beside, tile.threadsX * tile.threadsY, limits), blocks };
 }
 
 /** The expected time of one dispatch, in an invocation's multiply-adds. */
@@ -135,8 +135,8 @@ export const leavesHalfIdle = (part: Part, limits: KernelLimits): boolean =>
  */
 export function timeOfTask(task: Task, limits: KernelLimits): number {
   const parts = task.kind === 'parallel' ? task.parts : [task];
-  const share = task.kind === 'parallel' ? shareOf(task.parts, task.threads, limits) : undefined;
-  const loads = parts.map((part) => loadOf(part, limits, share)!);
+  const loads =
+    task.kind === 'parallel' ? shareMemory(task.parts, task.threads, limits)!.loads : [loadOf(task, limits)!];
   let time = 0;
   for (let n = 0; n < dispatchesOf(task); n++) {
     const times = parts.map((part, k) => runsIn(part, n) * loads[k]!.time);
@@ -146,10 +146,39 @@ export function timeOfTask(task: Task, limits: KernelLimits): number {
   return time;
 }
 
-const shareOf = (parts: readonly Part[], threads: number, limits: KernelLimits): Omit<Share, 'tile'> => ({
-  threads,
-  room: roomForProducts(parts.flatMap(stagesOf), threads, limits),
-});
+/** Bytes of blocks in memory that parts share: each is in that of the same kind and number of any other part. */
+function bytesTogether(parts: readonly (readonly Block[])[]): number {
+  const largest = new Map<string, number>();
+  for (const blocks of parts)
+    blocks.forEach(({ kind, bytes }, n) => {
+      const key = `${kind} ${blocks.slice(0, n).filter((each) => each.kind === kind).length}`;
+      largest.set(key, Math.max(bytes, largest.get(key) ?? 0));
+    });
+  return [...largest.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/**
+ * For parts side by side, the bytes of workgroup memory that a product of each may have, and what the parts take then. A
+ * workgroup does one part alone, so that products of different parts can be in the same memory.
+ * @returns undefined when they do not fit.
+ */
+export function shareMemory(
+  parts: readonly Part[],
+  threads: number,
+  limits: KernelLimits,
+): { rooms: readonly number[]; loads: readonly Load[] } | undefined {
+  const most = limits.maxComputeWorkgroupStorageSize - bytesBesideProducts(parts.flatMap(stagesOf), threads);
+  if (most < 0) return undefined;
+  const products = parts.map((part) => stagesOf(part).filter(({ kind }) => kind === 'gemm').length);
+  // What matrix kernels need is not counted here: theirs is a share that is surely there.
+  for (let shares = limits.matrixKernels === null ? 1 : parts.length; shares <= parts.length; shares++) {
+    const rooms = products.map((count) => most / shares / Math.max(1, count));
+    const loads = parts.flatMap((part, n) => loadOf(part, limits, { threads, room: rooms[n]! }) ?? []);
+    if (loads.length < parts.length) return undefined;
+    if (bytesTogether(loads.map(({ blocks }) => blocks)) <= most) return { rooms, loads };
+  }
+  return undefined;
+}
 
 /**
  * Invocations of a workgroup of parts side by side: those of the sequences among them, which must agree, else the
@@ -162,10 +191,9 @@ export function fastestThreads(parts: readonly Part[], limits: KernelLimits): nu
   let best: { threads: number; time: number } | undefined;
   for (const threads of wanted.size === 1 ? wanted : [256, 128, 64]) {
     if (threads > limits.maxComputeInvocationsPerWorkgroup) continue;
-    const share = shareOf(parts, threads, limits);
-    if (share.room < 0) continue;
-    let time = 0;
-    for (const part of parts) time += loadOf(part, limits, share)?.time ?? Number.POSITIVE_INFINITY;
+    const loads = shareMemory(parts, threads, limits)?.loads;
+    if (loads === undefined) continue;
+    const time = loads.reduce((sum, load) => sum + load.time, 0);
     if (time < (best?.time ?? Number.POSITIVE_INFINITY)) best = { threads, time };
   }
   return best?.threads;

@@ -1,6 +1,7 @@
 // Independent stages side by side in one dispatch: a range of its workgroups does each of them.
 //
-// A part is a function run_<n>(workgroup, thread) of one of the part's workgroups: a stage, or a loop on some rows.
+// A part is a function run_<n>(workgroup, thread) of one of the part's workgroups: a stage, or a loop on some rows. A
+// workgroup does one part alone, so that blocks of products in workgroup memory are shared by parts.
 //
 // As it stands: x is doubled into y, and copied into z. Bindings: the buffers of the parts in the order of their first
 // use; then, where the parts are loops that take several dispatches, a uniform { t }: the steps done before.

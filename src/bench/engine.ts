@@ -3,9 +3,8 @@ import type { Executable } from '../backend/backend.js';
 import { programTensors } from '../backend/program-tensors.js';
 import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
-import { schedule } from '../schedule/index.js';
 import type { Precision } from '../train/step-program.js';
-import type { BenchBackend } from './backends.js';
+import { type BenchBackend, scheduleOn } from './backends.js';
 import { type Contender, type ContenderFacts, ownPeakRssBytes } from './contender.js';
 import { requireFit } from './fit.js';
 import { type Features, placeOf } from './place.js';
@@ -52,7 +51,7 @@ export class EngineContender implements Contender {
     work: Work,
     begun: { readonly at: number; readonly from: ContenderFacts['firstStepFrom'] },
   ): Promise<EngineContender> {
-    const plan = schedule(work.program);
+    const plan = scheduleOn(backend, work.program);
     requireFit(backend, work, plan);
     const scope = new Scope();
     try {

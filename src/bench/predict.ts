@@ -3,8 +3,9 @@
  * stated rates. A prediction is for holding a measurement against it; it knows nothing of caches and of how well a kernel
  * uses a core.
  */
-import { generateKernel, type KernelLimits } from '../../kernels/index.js';
-import { dispatchesOf } from '../../kernels/task.js';
+import { elementBytes } from '../../kernels/cost.js';
+import { costOf, generateKernel, type KernelLimits } from '../../kernels/index.js';
+import { dispatchesOf, runsIn, stagesOf } from '../../kernels/task.js';
 import { type ComposedSchedule, tasksOf } from '../schedule/composed.js';
 
 export interface Card {
@@ -19,31 +20,41 @@ export interface Card {
   readonly dispatchSeconds: readonly [least: number, most: number];
 }
 
-/** A dispatch, so many times a step. */
+/** What a dispatch does: its parts side by side. */
 export interface DispatchCounts {
-  readonly count: number;
-  readonly flops: number;
   readonly bytes: number;
-  readonly workgroups: number;
+  readonly parts: readonly { readonly flops: number; readonly workgroups: number }[];
 }
 
-/** What each dispatch of a composed schedule costs, by the kernel that a device of these limits gets. */
+/** Each dispatch of a composed schedule, by the kernels that a device of these limits gets. */
 export function countsOf({ steps, buffers }: ComposedSchedule, limits: KernelLimits): DispatchCounts[] {
+  const bytesOf = elementBytes(buffers, limits);
   return steps.flatMap((step) =>
-    tasksOf(step).map(({ task }) => {
-      const { workgroups, flops, bytes } = generateKernel(task, buffers, limits);
-      const count = step.kind === 'loop' ? step.count : dispatchesOf(task);
-      // A kernel's are the mean over the task's own dispatches.
-      const share = dispatchesOf(task) / count;
-      return {
-        count,
-        flops: flops * share,
-        bytes: bytes * share,
-        workgroups: workgroups.reduce((a, b) => a * b),
-      };
+    tasksOf(step).flatMap(({ task }) => {
+      const parts = (task.kind === 'parallel' ? task.parts : [task]).map((part) => {
+        const alone = task.kind === 'parallel' ? { ...task, parts: [part] } : part;
+        const { workgroups } = generateKernel(alone, buffers, limits);
+        const costs = stagesOf(part).map((stage) => costOf(stage, bytesOf));
+        return {
+          part,
+          workgroups: workgroups.reduce((a, b) => a * b),
+          flops: costs.reduce((sum, { flops }) => sum + flops, 0),
+          bytes: costs.reduce((sum, { bytes }) => sum + bytes, 0),
+        };
+      });
+      const length = step.kind === 'loop' ? step.count : dispatchesOf(task);
+      return Array.from({ length }, (_, n) => {
+        const done = parts.map((each) => ({ ...each, runs: runsIn(each.part, n) }));
+        return {
+          bytes: done.reduce((sum, { runs, bytes }) => sum + runs * bytes, 0),
+          parts: done.map(({ runs, flops, workgroups }) => ({ flops: runs * flops, workgroups })),
+        };
+      });
     }),
   );
 }
+
+const flopsOf = ({ parts }: DispatchCounts): number => parts.reduce((sum, { flops }) => sum + flops, 0);
 
 export const BOUNDS = ['dispatches', 'arithmetic', 'memory'] as const;
 
@@ -60,25 +71,35 @@ export interface Prediction {
   readonly bound: (typeof BOUNDS)[number];
 }
 
-/** Every dispatch waits for the one before: its start, then its arithmetic or its traffic, whichever is longer. */
+/**
+ * Every dispatch waits for the one before: its start, then its arithmetic or its traffic, whichever is longer. Parts side by
+ * side take as long as the longest of them on as many cores as it has workgroups, and as all of them on as many as they have.
+ */
 export function predict(dispatches: readonly DispatchCounts[], card: Card): Prediction {
-  let total = 0;
+  const secondsFor = (flops: number, workgroups: number) =>
+    flops / (card.flopsPerSecond * Math.min(1, workgroups / card.cores));
   let flops = 0;
   let bytes = 0;
   let arithmeticBound = 0;
   let memoryBound = 0;
   for (const each of dispatches) {
-    const share = Math.min(1, each.workgroups / card.cores);
-    const arithmetic = each.flops / (card.flopsPerSecond * share);
+    const { parts } = each;
+    const workgroups = parts.reduce((sum, part) => sum + part.workgroups, 0);
+    const arithmetic = Math.max(
+      secondsFor(flopsOf(each), workgroups),
+      ...parts.map((part) => secondsFor(part.flops, part.workgroups)),
+    );
     const memory = each.bytes / card.bytesPerSecond;
-    if (arithmetic > memory) arithmeticBound += each.count * arithmetic;
-    else memoryBound += each.count * memory;
-    total += each.count;
-    flops += each.count * each.flops;
-    bytes += each.count * each.bytes;
+    if (arithmetic > memory) arithmeticBound += arithmetic;
+    else memoryBound += memory;
+    flops += flopsOf(each);
+    bytes += each.bytes;
   }
   const workSeconds = arithmeticBound + memoryBound;
-  const [least, most] = card.dispatchSeconds.map((seconds) => total * seconds) as [number, number];
+  const [least, most] = card.dispatchSeconds.map((seconds) => dispatches.length * seconds) as [
+    number,
+    number,
+  ];
   const parts = [most, arithmeticBound, memoryBound];
   return {
     seconds: [least + workSeconds, most + workSeconds],

@@ -9,9 +9,8 @@ import { WebGpuBackend } from '../backend/webgpu/webgpu-backend.js';
 import { Scope } from '../dispose.js';
 import { compose } from '../schedule/compose.js';
 import { type ComposedSchedule, tasksOf } from '../schedule/composed.js';
-import { schedule } from '../schedule/index.js';
 import type { Schedule } from '../schedule/schedule.js';
-import type { BenchBackend } from './backends.js';
+import { type BenchBackend, scheduleOn } from './backends.js';
 import type { Tensors, Work } from './work.js';
 
 export interface StageProfile {
@@ -35,7 +34,7 @@ const ROUNDS = 7;
  * all its times, on an arena of zeros, which is a little kinder to caches. Null on an adapter without timestamps.
  */
 export async function profileWork(backend: BenchBackend, work: Work): Promise<StageProfile[] | null> {
-  const plan = schedule(work.program);
+  const plan = scheduleOn(backend, work.program);
   using scope = new Scope();
   const tensors = programTensors(backend, work.program, scope);
   work.load(tensors);

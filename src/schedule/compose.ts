@@ -1,6 +1,6 @@
 /** What of a schedule runs in one dispatch. */
 import { costOf } from '../../kernels/cost.js';
-import type { KernelLimits } from '../../kernels/kernel.js';
+import { type KernelLimits, limitsFor } from '../../kernels/kernel.js';
 import { shapesByTime, timeAlone } from '../../kernels/sharing.js';
 import type { SequenceTask } from '../../kernels/task.js';
 import { countBuffers } from './accesses.js';
@@ -11,6 +11,7 @@ import {
   MOST_FLOPS,
   type TaskLoop,
 } from './composed.js';
+import type { Overlapping } from './index.js';
 import { planRows } from './rows.js';
 import type { LabelledStage, Loop, Schedule } from './schedule.js';
 import { placeSideBySide } from './side-by-side.js';
@@ -18,8 +19,8 @@ import { skewLayers } from './wavefront.js';
 
 /**
  * What shares a dispatch. 'none': every stage of every step is a dispatch of its own. 'all': a loop is one dispatch
- * where its step keeps to the rows of the batch, and so are stages and loops that do not wait for each other. 'auto':
- * where that is expected to be faster.
+ * where its step keeps to the rows of the batch, and so are stages and loops that do not wait for each other, or only step by
+ * step. 'auto': where that is expected to be faster.
  */
 export type Composition = 'none' | 'all' | 'auto';
 
@@ -31,25 +32,55 @@ export function compose(
   schedule: Schedule,
   limits: KernelLimits,
   composition: Composition,
-  measured: ReadonlyMap<Loop, SequenceTask | null> = new Map(),
+  measured?: ReadonlyMap<Loop, SequenceTask | null>,
 ): ComposedSchedule {
   const { buffers } = schedule;
-  const apart = (step: Loop): TaskLoop => ({ ...step, tasks: step.stages.map(alone) });
   if (composition === 'none')
     return {
       buffers,
       steps: schedule.steps.map((step) => (step.kind === 'stage' ? alone(step) : apart(step))),
     };
-  const steps = schedule.steps.map((step): ComposedStep => {
+  const own = limitsFor(buffers, limits);
+  const { steps } = skewed(schedule, own, composition, measured);
+  return { buffers, steps: placeSideBySide(steps, own, composition) };
+}
+
+/** The steps of a schedule that would be in the same dispatches at different times if they shared no memory. */
+export const overlappingSteps =
+  (limits: KernelLimits, composition: Composition): Overlapping =>
+  (schedule) =>
+    composition === 'none' ? [] : skewed(schedule, limitsFor(schedule.buffers, limits), composition).stacks;
+
+/** What is better alone, step by step, may be better in one task with others. */
+function skewed(
+  schedule: Schedule,
+  limits: KernelLimits,
+  composition: Exclude<Composition, 'none'>,
+  measured?: ReadonlyMap<Loop, SequenceTask | null>,
+) {
+  const [own, together] = ([composition, 'all'] as const).map((each) =>
+    eachAlone(schedule, limits, each, measured),
+  ) as [ComposedStep[], ComposedStep[]];
+  return skewLayers(own, together, limits, composition);
+}
+
+/** Every step by itself, loops as one task where that is better. */
+const eachAlone = (
+  { steps }: Schedule,
+  limits: KernelLimits,
+  composition: Exclude<Composition, 'none'>,
+  measured?: ReadonlyMap<Loop, SequenceTask | null>,
+): ComposedStep[] =>
+  steps.map((step) => {
     if (step.kind === 'stage') return alone(step);
-    const known = measured.get(step);
+    const known = measured?.get(step);
     const task = known === undefined ? chooseSequence(step, limits, composition) : known;
     return task === null
       ? apart(step)
       : { kind: 'task', label: step.stages.map(({ label }) => label).join('; '), task };
   });
-  return { buffers, steps: placeSideBySide(skewLayers(steps, limits, composition), limits, composition) };
-}
+
+const apart = (step: Loop): TaskLoop => ({ ...step, tasks: step.stages.map(alone) });
 
 const alone = ({ label, stage }: LabelledStage): LabelledTask => ({ kind: 'task', label, task: stage });
 

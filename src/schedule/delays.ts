@@ -40,10 +40,10 @@ function* meetings(earlier: readonly Part[], later: readonly Part[]): Generator<
         yield [a, b];
 }
 
-/** Whether the last dispatch of the earlier parts touches what the first of the later ones does: nothing can overlap. */
+/** Whether the last of several dispatches of the earlier parts touches what the first of the later ones does. */
 export function waitForAll(earlier: readonly Part[], later: readonly Part[]): boolean {
   for (const [a, b] of meetings(earlier, later))
-    if (meet(a.touched(a.dispatches - 1), b.touched(0, 1))) return true;
+    if (a.dispatches > 1 && meet(a.touched(a.dispatches - 1), b.touched(0, 1))) return true;
   return false;
 }
 

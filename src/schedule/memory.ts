@@ -50,19 +50,24 @@ function keepStores(stage: Stage, isLive: (buffer: number) => boolean): Stage | 
   return live ? stage : null;
 }
 
-/** From which step to which, both counted in, each temporary holds something. A loop counts as one step. */
+/**
+ * From which step to which, both counted in, each temporary holds something. A loop counts as one step, and so do all
+ * from the first to the last of steps that overlap, for what these touch.
+ */
 export function lifetimes(
   steps: readonly Step[],
   allocations: readonly Allocation[],
+  overlapping: readonly (readonly number[])[] = [],
 ): Map<number, { from: number; to: number }> {
   const live = new Map<number, { from: number; to: number }>();
   steps.forEach((step, i) => {
+    const together = [i, ...overlapping.filter((group) => group.includes(i)).flat()];
+    const [from, to] = [Math.min(...together), Math.max(...together)];
     for (const { stage } of step.kind === 'loop' ? step.stages : [step])
       eachRef(stage, ({ buffer }) => {
         if (allocations[buffer]!.external !== null) return;
-        const span = live.get(buffer);
-        if (span === undefined) live.set(buffer, { from: i, to: i });
-        else span.to = i;
+        const span = live.get(buffer) ?? { from, to };
+        live.set(buffer, { from: Math.min(span.from, from), to: Math.max(span.to, to) });
       });
   });
   return live;
@@ -97,9 +102,16 @@ function place(
   };
 }
 
-/** Gives every temporary its place in an arena, of floats or, where there are any, of halves; numbers the buffers. */
-export function planMemory(steps: readonly Step[], allocations: readonly Allocation[]): Schedule {
-  const live = lifetimes(steps, allocations);
+/**
+ * Gives every temporary its place in an arena, of floats or, where there are any, of halves; numbers the buffers.
+ * @param overlapping as for `lifetimes`.
+ */
+export function planMemory(
+  steps: readonly Step[],
+  allocations: readonly Allocation[],
+  overlapping?: readonly (readonly number[])[],
+): Schedule {
+  const live = lifetimes(steps, allocations, overlapping);
   const buffers: BufferSpec[] = [];
   const places = new Map<number, { buffer: number; start: number }>();
   for (const dtype of ['float', 'half'] as const) {

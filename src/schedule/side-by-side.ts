@@ -14,9 +14,6 @@ export const timedStagesOf = (step: ComposedStep): TimedStage[] =>
 /** Parts of one shader: it is compiled as a whole, and every part pays for the registers of the largest. */
 const MOST_PARTS = 8;
 
-/** Workgroup memory that a product wants, in bytes: fewer products share a shader where there is less. */
-const PRODUCT_BYTES = 8192;
-
 /** A task that takes longer than this many dispatches cost gains nothing by company, unless it leaves half of the device idle. */
 const SHORT = 4;
 
@@ -81,9 +78,7 @@ class Row {
 
   add(label: string, part: Part): void {
     const parts = [...this.#open.map((each) => each.part), part];
-    const products = parts.flatMap(stagesOf).filter(({ kind }) => kind === 'gemm').length;
-    const most = Math.max(1, this.limits.maxComputeWorkgroupStorageSize / PRODUCT_BYTES);
-    if (products > most || inOne(parts, this.limits) === null) this.#close();
+    if (inOne(parts, this.limits) === null) this.#close();
     this.#open.push({ label, part });
   }
 

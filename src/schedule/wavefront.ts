@@ -51,24 +51,34 @@ const MOST_CHUNKS = 32;
 /** Where time does not matter: enough that every layer has a first, a last, and others. */
 const CHUNKS = 4;
 
-/** The same steps, with loops that need not wait for each other's end in one task. */
+/**
+ * The same steps, with loops that need not wait for each other's end in one task.
+ * @param own the steps as they are best by themselves.
+ * @param together the same as they may be in one task with others.
+ * @returns with them the numbers of the steps that went into each such task.
+ */
 export function skewLayers(
-  steps: readonly ComposedStep[],
+  own: readonly ComposedStep[],
+  together: readonly ComposedStep[],
   limits: KernelLimits,
   composition: Composed,
-): ComposedStep[] {
-  const waits = dependences(steps);
-  const result: ComposedStep[] = [];
-  let rest = [...steps];
+): { steps: ComposedStep[]; stacks: number[][] } {
+  const waits = dependences(together);
+  const numbers = new Map(together.map((step, n) => [step, n]));
+  const alone = (list: readonly ComposedStep[]) => list.map((step) => own[numbers.get(step)!]!);
+  const steps: ComposedStep[] = [];
+  const stacks: number[][] = [];
+  let rest = [...together];
   while (rest.length > 0) {
     const stack = isLoop(rest[0]!) ? stackFrom(rest, waits, limits) : null;
-    const wave = stack && waveOf(stack, limits, composition);
+    const wave = stack && waveOf(stack, alone, limits, composition);
     if (wave) {
-      result.push(...stack.before, wave);
+      steps.push(...alone(stack.before), wave);
+      stacks.push(stack.members.map(({ step }) => numbers.get(step)!));
       rest = [...stack.after];
-    } else result.push(...rest.splice(0, 1));
+    } else steps.push(...alone(rest.splice(0, 1)));
   }
-  return result;
+  return { steps, stacks };
 }
 
 /** What each step waits for, of those before it. */
@@ -122,7 +132,7 @@ function neededBy(step: ComposedStep, among: ReadonlySet<ComposedStep>, waits: W
   return [...among].filter((each) => needed.has(each));
 }
 
-/** The members and some steps more; null where one of these is not made of steps, waits for all of another, or has no room. */
+/** The members and some steps more; null where one of these is not made of steps of time, waits for all, or has no room. */
 function withSteps(
   members: readonly Member[],
   steps: readonly ComposedStep[],
@@ -201,13 +211,18 @@ function inChunks({ members }: Stack, chunk: number, limits: KernelLimits): Comp
 }
 
 /** The stack in the chunks that are expected to take the least time; null when it is better without. */
-function waveOf(stack: Stack, limits: KernelLimits, composition: Composed): ComposedStep | null {
-  const { members, before } = stack;
+function waveOf(
+  stack: Stack,
+  alone: (steps: readonly ComposedStep[]) => readonly ComposedStep[],
+  limits: KernelLimits,
+  composition: Composed,
+): ComposedStep | null {
+  const { members } = stack;
+  const before = alone(stack.before);
   const chunks = chunksOf(members);
   if (composition === 'all') {
-    for (const chunk of chunks.filter(
-      (each, n) => n === chunks.length - 1 || lengthOf(members) >= CHUNKS * each,
-    )) {
+    const short = chunks.filter((chunk) => CHUNKS * chunk <= lengthOf(members));
+    for (const chunk of short.length > 0 ? short : chunks.slice(-1)) {
       const wave = inChunks(stack, chunk, limits);
       if (wave !== null) return wave;
     }
@@ -217,7 +232,7 @@ function waveOf(stack: Stack, limits: KernelLimits, composition: Composed): Comp
     placeSideBySide(steps, limits, composition)
       .flatMap(tasksOf)
       .reduce((sum, { task }) => sum + timeOfTask(task, limits), 0);
-  let time = CLEARLY_LESS * timeOf([...before, ...new Set(members.map(({ step }) => step))]);
+  let time = CLEARLY_LESS * timeOf([...before, ...alone([...new Set(members.map(({ step }) => step))])]);
   let best: ComposedStep | null = null;
   for (const chunk of chunks) {
     const wave = inChunks(stack, chunk, limits);

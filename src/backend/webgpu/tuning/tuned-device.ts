@@ -1,7 +1,8 @@
 /** A device for a tuner. */
 import type { Device } from '../device.js';
 import { Stopwatch } from './stopwatch.js';
-import type { TunedDevice } from './tuner.js';
+import type { TuningOptions } from './store.js';
+import { type TunedDevice, Tuner } from './tuner.js';
 
 /** @param name of the adapter and of how it is used. */
 export const tunedDevice = (device: Device, name: string): TunedDevice => ({
@@ -10,3 +11,7 @@ export const tunedDevice = (device: Device, name: string): TunedDevice => ({
   clock: ({ buffers }) => new Stopwatch(device, buffers),
   now: () => performance.now(),
 });
+
+/** @param name as above. */
+export const tunerOf = (device: Device, name: string, options: TuningOptions): Tuner =>
+  new Tuner(tunedDevice(device, name), options);
