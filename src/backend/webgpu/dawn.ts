@@ -1,6 +1,7 @@
 /** WebGPU in Node: Dawn, from the optional peer dependency `webgpu`. Not for browsers. */
 import { matrixKernels } from '../../../kernels/gemm_matrix.js';
 import { KronogradError } from '../../errors.js';
+import { waitAtRest } from './rest-node.js';
 import { WebGpuBackend, type WebGpuOptions } from './webgpu-backend.js';
 
 /**
@@ -63,6 +64,6 @@ export async function createDawnBackend(
   const { unsafeFast = false, composition, tuning } = options;
   const note = unsafeFast ? 'unsafe-fast' : '';
   const toggles = dawnToggles({ unsafeFast });
-  const all = { note, toggles, composition, tuning, matrixKernels };
+  const all = { note, toggles, composition, tuning, matrixKernels, wait: waitAtRest };
   return WebGpuBackend.create(await loadDawn({ unsafeFast }), all);
 }

@@ -31,10 +31,21 @@ export const usedAfterDisposal = (what: string): KronogradError =>
     fix: 'dispose of a backend, its tensors and its executables after their last use',
   });
 
+export type Wait = <T>(promise: Promise<T>) => Promise<T>;
+
+export interface DeviceOptions {
+  /** Kernels of subgroup matrices, which only programs with unfinished APIs can use. */
+  readonly matrixKernels?: KernelLimits['matrixKernels'];
+  /** Awaits a promise of a CPU that plays GPU, where the runtime's own way would take a processor from it. */
+  readonly wait?: Wait;
+}
+
 export class Device implements Disposable {
   readonly adapter: AdapterDescription;
   readonly gpu: GPUDevice;
   readonly kernelLimits: KernelLimits;
+  /** Awaits what this device has promised. */
+  readonly until: Wait;
   #failure: KronogradError | undefined;
   #disposed = false;
   readonly #verdicts = new Set<Promise<void>>();
@@ -44,10 +55,11 @@ export class Device implements Disposable {
   private constructor(
     adapter: AdapterDescription,
     gpu: GPUDevice,
-    matrixKernels: KernelLimits['matrixKernels'],
+    { matrixKernels = null, wait = (promise) => promise }: DeviceOptions,
   ) {
     this.adapter = adapter;
     this.gpu = gpu;
+    this.until = adapter.isSoftware ? wait : (promise) => promise;
     const { limits } = gpu;
     this.kernelLimits = {
       ...defaultLimits,
@@ -77,17 +89,14 @@ export class Device implements Disposable {
   }
 
   /** @throws KronogradError NO_ADAPTER when the adapter refuses a device. */
-  static async request(
-    adapter: GPUAdapter,
-    matrixKernels: KernelLimits['matrixKernels'] = null,
-  ): Promise<Device> {
+  static async request(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
     const description = describeAdapter(adapter);
     const requiredLimits: Record<string, number> = {};
     for (const name of requestedLimits) requiredLimits[name] = adapter.limits[name];
     const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
     try {
       const gpu = await adapter.requestDevice({ label: 'kronograd', requiredLimits, requiredFeatures });
-      return new Device(description, gpu, matrixKernels);
+      return new Device(description, gpu, options);
     } catch (cause) {
       throw new KronogradError('NO_ADAPTER', `the adapter gave no device: ${(cause as Error).message}`, {
         where: adapterName(description),
@@ -154,7 +163,7 @@ export class Device implements Disposable {
 
   /** Resolves when every guarded call so far has its verdict. */
   async settled(): Promise<void> {
-    await Promise.all(this.#verdicts);
+    await this.until(Promise.all(this.#verdicts));
   }
 
   /**

@@ -70,11 +70,13 @@ export class Pipelines {
       throw fail(`does not compile: ${errors[0]?.message ?? error?.message}`);
     const layout = this.#layout(kernel);
     try {
-      const pipeline = await gpu.createComputePipelineAsync({
-        label,
-        layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: 'main' },
-      });
+      const pipeline = await this.#device.until(
+        gpu.createComputePipelineAsync({
+          label,
+          layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+          compute: { module, entryPoint: 'main' },
+        }),
+      );
       return { pipeline, layout };
     } catch (cause) {
       this.#device.check(); // a lost device explains itself

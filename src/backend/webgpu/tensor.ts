@@ -53,7 +53,7 @@ export class WebGpuTensor implements Tensor {
       const encoder = gpu.createCommandEncoder({ label: 'read' });
       encoder.copyBufferToBuffer(this.buffer, 0, staging, 0, bytes);
       gpu.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ).catch(async (cause: Error) => {
+      await this.device.until(staging.mapAsync(GPUMapMode.READ)).catch(async (cause: Error) => {
         await this.device.settled();
         this.device.check();
         throw new KronogradError('KERNEL', `a readback failed: ${cause.message}`, {

@@ -27,7 +27,7 @@ export async function readTimestamps(
     encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
     gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
+    await device.until(staging.mapAsync(GPUMapMode.READ));
     return new BigUint64Array(staging.getMappedRange().slice(0));
   } finally {
     device.release(staging);

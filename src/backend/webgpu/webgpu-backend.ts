@@ -1,6 +1,5 @@
 /** The WebGPU backend: in browsers on `navigator.gpu`, in Node on Dawn. */
 
-import type { KernelLimits } from '../../../kernels/kernel.js';
 import { KronogradError } from '../../errors.js';
 import type { Program, Type } from '../../program/program.js';
 import { type Composition, compose, overlappingSteps } from '../../schedule/compose.js';
@@ -8,14 +7,14 @@ import { schedule } from '../../schedule/index.js';
 import { bufferBytesOf, type Schedule } from '../../schedule/schedule.js';
 import type { Backend, Capacity } from '../backend.js';
 import { globalGpu, requestAdapter } from './adapter.js';
-import { Device } from './device.js';
+import { Device, type DeviceOptions } from './device.js';
 import { WebGpuExecutable } from './executable.js';
 import { Pipelines } from './pipelines.js';
 import { WebGpuTensor } from './tensor.js';
 import type { TuningOptions } from './tuning/store.js';
 import type { Choices, Tuner } from './tuning/tuner.js';
 
-export interface WebGpuOptions {
+export interface WebGpuOptions extends DeviceOptions {
   /** What shares a dispatch; 'auto' unless given. */
   readonly composition?: Composition | undefined;
   /**
@@ -23,8 +22,6 @@ export interface WebGpuOptions {
    * chosen by rule.
    */
   readonly tuning?: TuningOptions | undefined;
-  /** Kernels of subgroup matrices, which only programs with unfinished APIs can use. */
-  readonly matrixKernels?: KernelLimits['matrixKernels'];
   /** What a person should know beside the adapter's name. */
   readonly note?: string;
   /** The toggles of Dawn that are on, as far as they are known. */
@@ -61,7 +58,7 @@ export class WebGpuBackend implements Backend {
     gpu: GPU | undefined = globalGpu(),
     options: WebGpuOptions = {},
   ): Promise<WebGpuBackend> {
-    const device = await Device.request(await requestAdapter(gpu), options.matrixKernels);
+    const device = await Device.request(await requestAdapter(gpu), options);
     return new WebGpuBackend(device, options);
   }
 
@@ -134,7 +131,7 @@ export class WebGpuBackend implements Backend {
 
   async finish(): Promise<void> {
     this.device.check();
-    await this.device.gpu.queue.onSubmittedWorkDone();
+    await this.device.until(this.device.gpu.queue.onSubmittedWorkDone());
     await this.device.settled();
     this.device.check();
   }

@@ -77,7 +77,7 @@ export class Stopwatch implements Disposable {
       encode(encoder, repeats);
       const begin = performance.now();
       gpu.queue.submit([encoder.finish()]);
-      await gpu.queue.onSubmittedWorkDone();
+      await device.until(gpu.queue.onSubmittedWorkDone());
       return performance.now() - begin;
     };
   }
