@@ -11,7 +11,7 @@ import type { Dispatch } from './stopwatch.js';
 import type { TuningOptions } from './store.js';
 
 /** Raised when kernels change so that others may be the fastest: what was found for the older ones is not used. */
-const KERNELS = 1;
+const KERNELS = 2;
 
 const MILLISECONDS = 2000;
 
