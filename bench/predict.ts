@@ -96,7 +96,6 @@ export async function predictions(args: readonly string[]): Promise<void> {
     '- *dispatching*: every dispatch waits for the one before. *A step* is work and dispatching.',
     '- What it leaves out makes a real step slower: kernels reach a part of a core’s rate, short dispatches less of it. What stays in the 50 MB cache between two dispatches makes it faster.',
     '- A loop in one dispatch pays no start for each step, but its workgroups read the weights from the cache at each, one step after the other: a few microseconds a step that are not counted here.',
-    '- Made again since layers of a stack share dispatches: L took 156 of them before, and 1.33 to 1.65 ms. Parts side by side then counted as one.',
     '\nRates:\n',
     ...SOURCES.map((source) => `- ${source}.`),
     '',

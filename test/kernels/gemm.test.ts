@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chooseTile, type GemmTile, tileBytes } from '../../kernels/gemm_tile.js';
 import { defaultLimits } from '../../kernels/index.js';
 import { productKernel } from '../../kernels/product.js';
-import type { GemmStage, Ref, Scalar } from '../../kernels/stage.js';
+import type { GemmStage } from '../../kernels/stage.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
 import { product, productShapes, ref } from '../support/products.js';
+import { accumulator, gates } from './gates.js';
 import { check, floats, numbers, openBackend, sumTolerance } from './gpu.js';
 
 let backend: WebGpuBackend;
@@ -13,12 +14,6 @@ beforeAll(async () => {
   backend = await openBackend();
 });
 afterAll(() => backend[Symbol.dispose]());
-
-const accumulator = (slot = 0): Scalar => ({ kind: 'accumulator', slot });
-const load = (from: Ref): Scalar => ({ kind: 'load', ref: from, gather: null });
-const call = (fn: Extract<Scalar, { kind: 'call' }>['fn'], ...args: number[]): Scalar => ({
-  ...{ kind: 'call', fn, args },
-});
 
 /** Operands are copied into workgroup memory, or read where they are. */
 const ways = [null, 8];
@@ -95,50 +90,7 @@ describe('gemm', () => {
   it.each(ways)(
     'adds products of several terms into several slots, and evaluates an epilogue (%s)',
     async (directRead) => {
-      const [batch, rows, columns] = [1, 9, 10];
-      const [depth0, depth1, slots] = [7, 12, 3];
-      const stage: GemmStage = {
-        ...{ kind: 'gemm', batch, rows, columns, slots },
-        terms: [
-          {
-            depth: depth0,
-            a: ref(1, [0, depth0, 1]),
-            b: ref(2, [0, slots * columns, 1]),
-            slots: [0, 1, 2].map((slot) => ({ slot, offset: slot * columns })),
-          },
-          {
-            depth: depth1,
-            a: ref(3, [0, 1, rows]),
-            b: ref(4, [0, 1, depth1]),
-            slots: [
-              { slot: 0, offset: 0 },
-              { slot: 2, offset: depth1 * columns },
-            ],
-          },
-        ],
-        scalars: [
-          ...[0, 1, 2].map(accumulator),
-          load(ref(5, [0, 0, 1])),
-          call('add', 0, 3),
-          call('sigmoid', 4),
-          call('tanh', 1),
-          call('mul', 5, 6),
-          call('sub', 7, 2),
-        ],
-        stores: [
-          { ref: ref(6, [0, columns, 1]), value: 8 },
-          { ref: ref(6, [0, 1, rows], rows * columns), value: 5 },
-        ],
-      };
-      const buffers = [
-        floats('arena', [0]),
-        floats('x', numbers(rows * depth0, 1)),
-        floats('w', numbers(depth0 * slots * columns, 2)),
-        floats('h', numbers(rows * depth1, 3)),
-        floats('u', numbers(2 * depth1 * columns, 4)),
-        floats('bias', numbers(columns, 5)),
-        floats('y', numbers(2 * rows * columns, 6)),
-      ];
+      const { stage, buffers } = gates(floats, [9, 10, 7, 12]);
       const kernel = productKernel(stage, buffers, { ...backend.device.kernelLimits, directRead });
       await check(backend, stage, buffers, { tolerance: 5e-6, kernel });
     },

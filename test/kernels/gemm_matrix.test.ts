@@ -6,11 +6,12 @@ import { type MatrixTile, matrixTileBytes, matrixTilesByTime } from '../../kerne
 import { defaultLimits, generateKernel, type KernelLimits } from '../../kernels/index.js';
 import { halvesAmong, type ProductTile, productKernel, productWays } from '../../kernels/product.js';
 import { productKey } from '../../kernels/product_key.js';
-import type { GemmStage, Ref, Scalar } from '../../kernels/stage.js';
+import type { GemmStage, Ref } from '../../kernels/stage.js';
 import type { ParallelTask, SequenceTask, Task } from '../../kernels/task.js';
 import type { WebGpuBackend } from '../../src/backend/webgpu/webgpu-backend.js';
 import { product, productOfHalves, productShapes, ref } from '../support/products.js';
 import { runComposed } from '../support/run-composed.js';
+import { accumulator, gates } from './gates.js';
 import {
   type Buffer,
   check,
@@ -28,11 +29,6 @@ const BY_MATRICES = 'subgroupMatrixMultiplyAccumulate(';
 /** Twice that of a sum in float32, for matrices may cut off what others round. */
 const tolerance = (length: number) => 2 * sumTolerance(length);
 
-const accumulator = (slot = 0): Scalar => ({ kind: 'accumulator', slot });
-const load = (from: Ref): Scalar => ({ kind: 'load', ref: from, gather: null });
-const call = (fn: Extract<Scalar, { kind: 'call' }>['fn'], ...args: number[]): Scalar => ({
-  ...{ kind: 'call', fn, args },
-});
 const plain = { batch: 1, transposeA: false, transposeB: false, offset: 0 };
 
 /** A GPU whose subgroups of 32 multiply matrices of the given sizes. */
@@ -114,60 +110,12 @@ describe('on a device', () => {
       await check(backend, stage, buffers, { tolerance: tolerance(89), scale, kernel });
     });
 
-  /** Two terms into three slots, the second into two of them, from operands of each layout; a cell as the epilogue. */
-  function gates(rows: number, columns: number, depth0: number, depth1: number) {
-    const slots = 3;
-    const stage: GemmStage = {
-      ...{ kind: 'gemm', batch: 1, rows, columns, slots },
-      terms: [
-        {
-          depth: depth0,
-          a: ref(1, [0, depth0, 1]),
-          b: ref(2, [0, slots * columns, 1]),
-          slots: [0, 1, 2].map((slot) => ({ slot, offset: slot * columns })),
-        },
-        {
-          depth: depth1,
-          a: ref(3, [0, 1, rows]),
-          b: ref(4, [0, 1, depth1]),
-          slots: [
-            { slot: 0, offset: 0 },
-            { slot: 2, offset: depth1 * columns },
-          ],
-        },
-      ],
-      scalars: [
-        ...[0, 1, 2].map(accumulator),
-        load(ref(5, [0, 0, 1])),
-        call('add', 0, 3),
-        call('sigmoid', 4),
-        call('tanh', 1),
-        call('mul', 5, 6),
-        call('sub', 7, 2),
-      ],
-      stores: [
-        { ref: ref(6, [0, columns, 1]), value: 8 },
-        { ref: ref(6, [0, 1, rows], rows * columns), value: 5 },
-      ],
-    };
-    const buffers = [
-      floats('arena', [0]),
-      halves('x', numbers(rows * depth0, 1)),
-      halves('w', numbers(depth0 * slots * columns, 2)),
-      halves('h', numbers(rows * depth1, 3)),
-      halves('u', numbers(2 * depth1 * columns, 4)),
-      floats('bias', numbers(columns, 5)),
-      floats('y', numbers(2 * rows * columns, 6)),
-    ];
-    return { stage, buffers };
-  }
-
   onMatrices('adds products of several terms into several slots, and evaluates an epilogue', async (some) => {
     const tile = { ...some, rowsEach: 1, columnsEach: 2, depth: some.matrix.K };
     const size = fc.constantFrom(9, 16, 17, 20);
     await fc.assert(
       fc.asyncProperty(size, size, size, fc.constantFrom(1, 5, 16), async (rows, columns, ...depths) => {
-        const { stage, buffers } = gates(rows, columns, ...depths);
+        const { stage, buffers } = gates(halves, [rows, columns, depths[0]!, depths[1]!]);
         const kernel = productKernel(stage, buffers, limits, tile);
         expect(kernel.code).toContain(BY_MATRICES);
         // Sums of 36 products at most, on the scale of what is stored.
@@ -293,7 +241,7 @@ describe('on a device', () => {
       [8, 16, 16],
       [16, 16, 8],
     ] as const) {
-      const { stage, buffers } = gates(100, 72, 40, 50);
+      const { stage, buffers } = gates(halves, [100, 72, 40, 50]);
       const kernel = generateKernel(stage, buffers, gpuWith(M, N, K));
       expect(kernel.code).toContain(`const MATRIX_ROWS = ${M};`);
       const module = backend.device.gpu.createShaderModule({ code: kernel.code });
